@@ -1,0 +1,52 @@
+# Needs Python 3.10+ and make; `make test` also a Docker engine, or root on Debian, where it installs one.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: help demo test test-fast check bench drills clean
+
+help:
+	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
+	@echo "make test       all tests, those on the dockerized SLURM included"
+	@echo "make test-fast  the tests that need no container"
+	@echo "make drills     the failure drills on the dockerized SLURM, with what each found"
+	@echo "make check      style, types"
+	@echo "make bench      side by side with dask-jobqueue, on the dockerized SLURM"
+	@echo "make clean      take away what the others made, the containers included"
+
+# The stamp names what is installed: an interrupted install has none, and is done again.
+$(VENV)/.installed-%: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "jobclusters needs Python 3.10 or newer; say which with: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	    { echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed-notebook
+	@$(BIN)/python -m jobclusters.demo
+
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q -m "not live"
+
+test: test-fast
+	ci/slurm-docker/up
+	ci/live-tests
+
+drills: $(VENV)/.installed-test
+	ci/slurm-docker/up
+	ci/live-tests -s -k drill
+
+check: $(VENV)/.installed-check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-test
+	ci/slurm-docker/up
+	ci/slurm-docker/run -- python benchmarks/jobs.py
+
+clean:
+	ci/slurm-docker/down
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,40 @@
+"""Dask clusters on HPC batch queues."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives; it is imported when first used, so that importing the package costs next to nothing.
+_HOMES = {
+    "Cluster": "clusters",
+    "InvalidRequest": "errors",
+    "JobClustersError": "errors",
+    "JobsFailed": "errors",
+    "JobState": "state",
+    "JobStatus": "state",
+    "LocalQueueCluster": "clusters",
+    "NoBatchSystem": "errors",
+    "QueueError": "errors",
+    "Refused": "errors",
+    "SLURMCluster": "clusters",
+    "TemplateError": "errors",
+    "Unavailable": "errors",
+    "describe_sizes": "public",
+    "job_script": "public",
+    "list_sizes": "public",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 -- a list all the same
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,368 @@
+"""The job engine: submits, cancels and watches all jobs of a cluster, many with one command.
+
+What arrives within a moment becomes one array submission, or one cancel. Nothing here blocks the event loop, and
+nobody waits for the batch system who doesn't want to: a :class:`JobRecord` says how a job stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from jobclusters.commandqueue import Verbs
+from jobclusters.errors import NoBatchSystem, QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.spec import JobSpec
+from jobclusters.state import JobState, JobStatus
+
+logger = logging.getLogger(__name__)
+
+#: Seconds in which submissions and cancels are gathered.
+MOMENT = 0.01
+#: Seconds between two looks for a submission of unclear outcome, and the most between two later ones.
+LOOK = (2.0, 30.0)
+#: Seconds between attempts to submit what a limit held back, if no job of ours ends before.
+LIMIT_RETRY = 30.0
+#: Seconds for which a cancel is verified, and repeated, before it is reported as failed.
+VERIFY = 60.0
+
+
+@dataclass(eq=False)
+class JobRecord:
+    """One job, from the wish to its end.
+
+    Attributes
+    ----------
+    name
+        The cluster's name for it; its workers' names begin with it.
+    number
+        The name's number.
+    spec
+        What is submitted.
+    job_id
+        The batch system's id; None before.
+    job_name
+        The unique name of its submission; "" before.
+    status
+        How it stands.
+    had_worker
+        Whether any of its workers ever registered.
+    leaving
+        Whether it is no longer wanted.
+    missing
+        How many successful questions in a row didn't know it.
+    cancelled
+        Whether we asked for its cancellation.
+    """
+
+    name: str
+    number: int
+    spec: JobSpec
+    job_id: str | None = None
+    job_name: str = ""
+    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING, reason="not submitted yet"))
+    had_worker: bool = False
+    leaving: bool = False
+    missing: int = 0
+    cancelled: bool = False
+
+
+class Owner(Protocol):
+    """Who the jobs belong to."""
+
+    async def retire(self, records: Sequence[JobRecord]) -> None:
+        """Move what the jobs' workers hold to others, and let them go."""
+
+    def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
+        """Hear that these will not be submitted."""
+
+
+class Log(Protocol):
+    """Who remembers what was submitted if this process dies."""
+
+    def submitting(self, job_name: str) -> None:
+        """A submission with this name is about to be tried."""
+
+    def submitted(self, job_name: str, ids: Sequence[str]) -> None:
+        """It became these jobs."""
+
+    def refused(self, job_name: str) -> None:
+        """It became none."""
+
+
+class BatchQueue:
+    """Submits and cancels jobs, many with one command.
+
+    Parameters
+    ----------
+    verbs
+        The batch system, or this machine's queue.
+    render
+        Prints the script of a spec.
+    owner
+        Told what a batch system refused; asked to retire workers.
+    log
+        Told of every submission before it is tried.
+    token
+        Makes job names unique.
+    """
+
+    def __init__(self, verbs: Verbs, render: Callable[[JobSpec], str], owner: Owner, log: Log, token: str) -> None:
+        self.verbs = verbs
+        self.records: dict[str, JobRecord] = {}
+        self.changed = asyncio.Event()
+        self.closing = False
+        #: Why jobs wait that the batch system wouldn't take yet; "" if none do.
+        self.held_back = ""
+        self._render = render
+        self._owner = owner
+        self._log = log
+        self._token = token
+        self._serial = itertools.count()
+        self._to_submit: list[JobRecord] = []
+        self._to_leave: list[JobRecord] = []
+        self._waiting: list[JobRecord] = []
+        self._flush: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- asked for by jobs, gathered ----------------------------------------------------------------------------
+
+    def submit(self, record: JobRecord) -> None:
+        """Ask for a job; returns at once."""
+        self.records[record.name] = record
+        self._to_submit.append(record)
+        self._soon()
+
+    def leave(self, record: JobRecord) -> None:
+        """Let a job go, its workers first; returns at once."""
+        if record.leaving:
+            return
+        record.leaving = True
+        for waiting in (self._to_submit, self._waiting):
+            if record in waiting:
+                waiting.remove(record)
+                self.forget(record, JobState.CANCELLED)
+                return
+        if record.job_id is not None:  # else it is being submitted, and leaves when its id is known
+            self._to_leave.append(record)
+            self._soon()
+
+    def forget(self, record: JobRecord, state: JobState | None = None) -> None:
+        """Stop following a job that has ended, or never was."""
+        if state is not None:
+            record.status = replace(record.status, state=state, reason="")
+        self.records.pop(record.name, None)
+        if self._waiting and self._retry is not None:  # an end makes room under a submit limit
+            self._retry.cancel()
+            self._retry = asyncio.get_running_loop().call_later(MOMENT, self._submit_waiting)
+        self.changed.set()
+
+    def _soon(self) -> None:
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(MOMENT, self._send)
+
+    def _send(self) -> None:
+        """Turn what was gathered into commands."""
+        self._flush = None
+        submit, self._to_submit = self._to_submit, []
+        leave, self._to_leave = self._to_leave, []
+        for array in arrays(submit, self.verbs.dialect.largest_array):
+            self._spawn(self._submit(array))
+        if leave:
+            self._spawn(self._let_go(leave))
+
+    def _spawn(self, coroutine: Coroutine[object, object, object]) -> None:
+        async def guarded() -> None:
+            try:
+                await coroutine
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                logger.exception("A step of the job engine failed; please report this")
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait until everything asked for has been answered, or waits for room."""
+        while self._flush is not None or self._tasks:
+            if self._tasks:
+                await asyncio.wait(set(self._tasks))
+            else:
+                await asyncio.sleep(MOMENT)
+
+    # -- submitting ---------------------------------------------------------------------------------------------
+
+    async def _submit(self, records: Sequence[JobRecord]) -> bool:
+        """Submit one array; give False if a limit holds jobs back."""
+        job_name = f"{records[0].spec.job_name}-{self._token}-{next(self._serial)}"
+        for record in records:
+            record.job_name = job_name
+            record.status = JobStatus(JobState.PENDING, reason="being submitted")
+        spec = records[0].spec
+        array = len(records) > 1
+        name = records[0].name.rpartition("-")[0] if array else records[0].name
+        first = records[0].number if array else None
+        self._log.submitting(job_name)
+        try:
+            script = self._render(replace(spec, job_name=job_name, worker_name=name, first=first))
+            ids = await self._submit_for_sure(script, job_name, len(records))
+        except (Refused, NoBatchSystem) as error:
+            self._log.refused(job_name)
+            return await self._refused(records, error)
+        self._log.submitted(job_name, ids)
+        for record, job_id in zip(records, ids, strict=True):
+            record.job_id = job_id
+            record.status = JobStatus(JobState.PENDING)
+            if record.leaving:
+                self._to_leave.append(record)
+                self._soon()
+        self.changed.set()
+        return True
+
+    async def _submit_for_sure(self, script: str, job_name: str, count: int) -> list[str]:
+        """Submit exactly once: an unclear outcome is looked up by the unique name before another try."""
+        while True:
+            try:
+                return await self.verbs.submit(script, count)
+            except Unavailable as error:
+                logger.warning("%s. Looking for the jobs by their name before trying again.", error)
+            if found := await self._look_up(job_name):
+                return found
+            if self.closing:
+                raise Refused("the cluster was closed before the batch system answered")
+
+    async def _look_up(self, job_name: str) -> list[str]:
+        """Find the jobs of a submission; give none only after two clear answers without them."""
+        absent, pause = 0, LOOK[0]
+        while absent < 2:
+            await asyncio.sleep(pause)
+            try:
+                found = await self.verbs.find(job_name)
+            except (Unavailable, NoBatchSystem) as error:
+                logger.debug("still no answer: %s", error)
+                pause = min(2 * pause, LOOK[1])
+                continue
+            if found:
+                return sorted(found, key=_element)
+            absent, pause = absent + 1, LOOK[0]
+        return []
+
+    async def _refused(self, records: Sequence[JobRecord], error: QueueError) -> bool:
+        """Split what is too much at once; hold back what a limit refuses; tell the owner of the rest."""
+        too_large = any(words in str(error) for words in self.verbs.dialect.array_words)
+        if len(records) > 1 and (too_large or isinstance(error, SubmitLimit)):
+            half = len(records) // 2
+            if await self._submit(records[:half]) or too_large:
+                return await self._submit(records[half:])
+            self._hold_back(records[half:], error)
+            return False
+        if isinstance(error, SubmitLimit) and not self.closing:
+            self._hold_back(records, error)
+            return False
+        for record in records:
+            self.forget(record, JobState.FAILED)
+            record.status = replace(record.status, reason=str(error))
+        self._owner.refused(records, error)
+        return True
+
+    def _hold_back(self, records: Sequence[JobRecord], error: QueueError) -> None:
+        if not self.held_back:
+            logger.warning("The batch system takes no more jobs for now; the rest follows as jobs end. %s", error)
+        self.held_back = str(error)
+        for record in records:
+            if record.leaving:
+                self.forget(record, JobState.CANCELLED)
+                continue
+            record.status = JobStatus(JobState.PENDING, reason="held back by a submit limit")
+            self._waiting.append(record)
+        if self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(LIMIT_RETRY, self._submit_waiting)
+
+    def _submit_waiting(self) -> None:
+        self._retry = None
+        waiting, self._waiting = self._waiting, []
+        self._spawn(self._try_again(waiting))
+
+    async def _try_again(self, waiting: list[JobRecord]) -> None:
+        went = True
+        for array in arrays(waiting, self.verbs.dialect.largest_array):
+            if went:
+                went = await self._submit(array)
+            else:
+                self._hold_back(array, SubmitLimit(self.held_back))
+        if went:
+            self.held_back = ""
+
+    # -- cancelling ---------------------------------------------------------------------------------------------
+
+    async def _let_go(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+        """Retire the workers, cancel the jobs, and make sure; give those that could not be cancelled."""
+        if not self.closing:
+            await self._owner.retire(records)
+        left = [record for record in records if not record.status.state.ended]
+        started = asyncio.get_running_loop().time()
+        pause = 0.1
+        cancel_at = 0.0
+        while left:
+            elapsed = asyncio.get_running_loop().time() - started
+            if elapsed > VERIFY:
+                names = ", ".join(str(record.job_id) for record in left)
+                logger.error("Could not cancel these jobs, please do it by hand: %s", names)
+                return left
+            try:
+                if elapsed >= cancel_at:
+                    for record in left:
+                        record.cancelled = True
+                    await self.verbs.cancel([str(record.job_id) for record in left])
+                    cancel_at = elapsed + 10
+                left = await self._still_there(left)
+            except QueueError as error:
+                logger.warning("%s. Cancelling is tried again.", error)
+            if left:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 2.0)
+        return left
+
+    async def _still_there(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+        """Ask which of these jobs are still in the queue; those being ended have left it."""
+        states = await self.verbs.states([str(record.job_id) for record in records])
+        left = []
+        for record in records:
+            status = states.get(str(record.job_id))
+            if status is None or status.state.ended or status.state is JobState.COMPLETING:
+                self.forget(record, JobState.CANCELLED if status is None or not status.state.ended else status.state)
+            else:
+                left.append(record)
+        return left
+
+    async def close(self) -> list[JobRecord]:
+        """Cancel all jobs, without retiring, and make sure; give those that could not be cancelled."""
+        self.closing = True
+        for record in list(self.records.values()):
+            self.leave(record)
+        if self._retry is not None:
+            self._retry.cancel()
+        await self.settle()
+        return list(self.records.values())
+
+
+def _element(job_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in job_id.replace("[", "_").split("_") if part.isdigit())
+
+
+def arrays(records: Sequence[JobRecord], largest: int) -> list[list[JobRecord]]:
+    """Cut jobs into arrays: of one spec, with consecutive numbers, none larger than the batch system takes."""
+    cut: list[list[JobRecord]] = []
+    for record in sorted(records, key=lambda each: each.number):
+        last = cut[-1] if cut else None
+        if last and last[-1].spec == record.spec and last[-1].number + 1 == record.number and len(last) < largest:
+            last.append(record)
+        else:
+            cut.append([record])
+    return cut

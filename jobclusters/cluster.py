@@ -1,0 +1,380 @@
+"""Dask clusters on batch queues."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import threading
+import uuid
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import dask.config
+from dask.utils import parse_timedelta
+from distributed.core import Status
+from distributed.deploy.cluster import Cluster as DaskCluster
+from distributed.scheduler import Scheduler
+from distributed.utils import NoOpAwaitable, import_term
+
+from jobclusters import config
+from jobclusters.adaptive import QueueAdaptive
+from jobclusters.commandqueue import CommandQueue, Verbs
+from jobclusters.dialect import Dialect
+from jobclusters.engine import Engine
+from jobclusters.errors import Problems, unknown
+from jobclusters.job import BatchJob
+from jobclusters.jobqueue import JobQueueCluster
+from jobclusters.keeper import job_of
+from jobclusters.request import job_keywords, resolve
+from jobclusters.script import render
+from jobclusters.sizes import whole
+from jobclusters.spec import NO_SCHEDULER, JobSpec
+from jobclusters.state import JobStatus
+from jobclusters.units import parse_memory
+
+logger = logging.getLogger(__name__)
+
+#: Keywords that concern the cluster, not its jobs; the parent classes read those that this one doesn't.
+CLUSTER_KEYWORDS = frozenset(
+    {
+        "n_workers",
+        "n_jobs",
+        "job_cls",
+        "loop",
+        "security",
+        "shared_temp_directory",
+        "silence_logs",
+        "name",
+        "asynchronous",
+        "dashboard_address",
+        "host",
+        "scheduler_options",
+        "scheduler_cls",
+        "scheduler_class",
+        "interface",
+        "protocol",
+        "config_name",
+        "template_dirs",
+    }
+)
+
+
+class JobCluster(JobQueueCluster):  # type: ignore[misc]
+    """A Dask cluster whose workers are jobs of a batch queue.
+
+    Parameters
+    ----------
+    n_workers
+        Dask workers to ask for at once, rounded up to whole jobs. See :meth:`scale`.
+    n_jobs
+        Jobs to ask for at once.
+    name
+        Of the cluster; the names of jobs and workers begin with it.
+    worker_size
+        The shape of a job, by name: see :func:`jobclusters.describe_sizes`. Or give ``worker_cpu``,
+        ``worker_memory`` and ``worker_gpu`` (4 cores, 16 GiB and no GPU unless given); or ``cores`` and ``memory``.
+    scheduler_options, scheduler_class
+        Of the Dask scheduler; the class may be a name to import.
+    interface
+        The network of scheduler and workers, such as ``"ib0"``.
+    config_name
+        The section of ``jobqueue`` in the configuration; the batch system's name unless given.
+    template_dirs
+        Directories of your own templates.
+    **keywords
+        Everything else that dask-jobqueue 0.9 accepts, and what docs/keywords.md lists.
+
+    Raises
+    ------
+    InvalidRequest
+        With every problem of the call, before anything is submitted.
+    TemplateError
+        If a template is wrong.
+    """
+
+    dialect: ClassVar[Dialect]
+    job_cls: ClassVar[type[BatchJob]]
+
+    def __init__(
+        self,
+        n_workers: int = 0,
+        job_cls: type[BatchJob] | None = None,
+        *,
+        n_jobs: int = 0,
+        name: str | None = None,
+        scheduler_options: Mapping[str, Any] | None = None,
+        scheduler_cls: type | str | None = None,
+        scheduler_class: type | str | None = None,
+        interface: str | None = None,
+        config_name: str | None = None,
+        template_dirs: Sequence[str] = (),
+        **keywords: Any,
+    ) -> None:
+        self.status = Status.created  # before anything may fail: __del__ looks at it
+        settings: dict[str, Any] = config.jobqueue(self.dialect, config_name)
+        for_cluster = {key: keywords.pop(key) for key in CLUSTER_KEYWORDS & keywords.keys()}
+        for_cluster.setdefault("shared_temp_directory", settings.get("shared_temp_directory"))
+        self.spec = self._resolve(keywords, config_name, {"n_workers": n_workers, "n_jobs": n_jobs}, name)
+        self.template_dirs = (*map(config.expand, template_dirs), *config.template_dirs())
+        self._render(self.spec)  # a wrong template is told now
+        self._wanted = self._next_number = 0
+        self._changing = threading.RLock()
+        self._ending: asyncio.Future[None] | None = None
+        self.engine = Engine(
+            verbs=self._verbs(),
+            render=self._render,
+            scheduler=lambda: self.scheduler if self.status is Status.running else None,
+            lost=self._jobs_lost,
+            token=uuid.uuid4().hex[:8],
+            lost_after=parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout")),
+        )
+        scheduler_class = scheduler_cls or scheduler_class or Scheduler
+        super().__init__(
+            job_cls=job_cls,
+            name=name,
+            scheduler_cls=import_term(scheduler_class) if isinstance(scheduler_class, str) else scheduler_class,
+            scheduler_options={
+                **self._scheduler_defaults(),
+                **(scheduler_options or settings.get("scheduler_options") or {}),
+            },
+            interface=interface or settings.get("interface"),
+            spec=self.spec,
+            queue=self.engine.queue,
+            template_dirs=self.template_dirs,
+            **for_cluster,
+        )
+        if self.spec.processes > 1:
+            self.new_spec["group"] = [f"-{i}" for i in range(self.spec.processes)]
+        if n_workers or n_jobs:
+            self.scale(n_workers or None, jobs=n_jobs)
+
+    def _resolve(
+        self, keywords: dict[str, Any], config_name: str | None, counts: Mapping[str, object], name: str | None
+    ) -> JobSpec:
+        """Read the call; everything wrong with it is told at once."""
+        problems = Problems()
+        for key, value in counts.items():
+            problems.attempt(lambda key=key, value=value: whole(key, value, least=0), 0)  # type: ignore[misc]
+        if name is not None and not str(name).isprintable():
+            problems.append(f"name={name!r} can't hold line breaks or control characters")
+        valid = job_keywords(self.dialect) | CLUSTER_KEYWORDS
+        problems += [unknown("keyword", key, valid) for key in keywords.keys() - valid]
+        known = {key: value for key, value in keywords.items() if key in valid}
+        if (log_directory := known.get("log_directory")) is not None:
+            known["log_directory"] = config.expand(str(log_directory))
+        site = problems.attempt(lambda: config.site(self.dialect, config_name), None)
+        if site is not None:
+            spec = problems.attempt(lambda: resolve(self.dialect, known, site, "dummy-name", NO_SCHEDULER), None)
+        problems.raise_any()
+        return spec  # type: ignore[return-value]
+
+    def _render(self, spec: JobSpec) -> str:
+        return render(spec, self.dialect, self.template_dirs)
+
+    def _verbs(self) -> Verbs:
+        return CommandQueue(self.dialect)
+
+    def _scheduler_defaults(self) -> dict[str, Any]:
+        return {}
+
+    # -- scaling ------------------------------------------------------------------------------------------------
+
+    def scale(self, n: int | None = None, jobs: int = 0, memory: str | None = None, cores: int | None = None) -> Any:
+        """Ask for this much in all; returns at once.
+
+        Parameters
+        ----------
+        n
+            Workers. A job holds ``processes`` of them; whole jobs come.
+        jobs
+            Jobs.
+        memory
+            Memory of all jobs, such as ``"500 GB"``.
+        cores
+            Cores of all jobs.
+
+        Raises
+        ------
+        InvalidRequest
+            For anything that's no number, or negative.
+        NoBatchSystem
+            If the batch system's commands aren't on this machine.
+        """
+        problems = Problems()
+        wanted = problems.attempt(lambda: whole("jobs", jobs, least=0), 0)
+        for name, value, each in (("n", n, self.spec.processes), ("cores", cores, self.spec.cores)):
+            if value is not None:
+                number = problems.attempt(lambda name=name, value=value: whole(name, value, least=0), 0)  # type: ignore[misc]
+                wanted = max(wanted, math.ceil(number / each))
+        if memory is not None and memory not in (0, "0"):
+            wanted = max(wanted, math.ceil(problems.attempt(lambda: parse_memory(memory), 0) / self.spec.memory))
+        problems.raise_any()
+        if wanted:
+            self.engine.verbs.check()
+            if self.spec.log_directory:
+                os.makedirs(self.spec.log_directory, exist_ok=True)
+        self.engine.keeper.reset()
+        return self._want(wanted)
+
+    def _want(self, jobs: int) -> Any:
+        with self._changing:
+            self._wanted = jobs
+            for name in self._surplus(len(self.worker_spec) - jobs):
+                del self.worker_spec[name]
+            while len(self.worker_spec) < jobs and self.status not in (Status.closing, Status.closed):
+                self.worker_spec.update(self.new_worker_spec())
+        self.loop.add_callback(self._correct_state)
+        return NoOpAwaitable() if self.asynchronous else None
+
+    def _surplus(self, count: int) -> list[str]:
+        """Choose jobs to let go: those that haven't even been asked for, then as the engine says."""
+        unborn = [name for name in reversed(self.worker_spec) if name not in self.engine.queue.records]
+        known = [name for name in self.engine.victims(len(self.worker_spec)) if name in self.worker_spec]
+        return (unborn + known)[: max(0, count)]
+
+    def new_worker_spec(self) -> dict[str, Any]:
+        """Give the next job's name and spec; no name is ever used twice."""
+        self._next_number += 1
+        return {self._new_worker_name(self._next_number - 1): self.new_spec}
+
+    def adapt(self, *args: Any, **kwargs: Any) -> QueueAdaptive:
+        """Scale with the work there is.
+
+        Parameters
+        ----------
+        minimum, maximum
+            Limits in workers; or ``minimum_jobs``, ``maximum_jobs``, ``minimum_cores``, ``maximum_cores``,
+            ``minimum_memory``, ``maximum_memory``.
+        **kwargs
+            As for :class:`distributed.deploy.Adaptive`.
+        """
+        kwargs.setdefault("Adaptive", QueueAdaptive)
+        adaptive: QueueAdaptive = super().adapt(*args, **kwargs)
+        return adaptive
+
+    def adapt_to(self, workers: int) -> None:
+        """Ask for workers on behalf of the adaptive scaler; unlike a person's wish it doesn't end a stop."""
+        if not self.engine.keeper.stopped:
+            self._want(math.ceil(workers / self.spec.processes))
+
+    async def scale_down(self, workers: Collection[str]) -> None:
+        """Let the jobs of these workers, or these jobs, go; their results are moved first."""
+        with self._changing:
+            for name in {job_of(worker, self.worker_spec) for worker in workers} & self.worker_spec.keys():
+                del self.worker_spec[name]
+            self._wanted = len(self.worker_spec)
+        await self._correct_state()
+
+    def _jobs_lost(self, names: Sequence[str], *, replace: bool) -> None:
+        """Forget jobs that are over, and keep as many as were asked for."""
+        with self._changing:
+            for name in names:
+                self.worker_spec.pop(name, None)
+                if (job := self.workers.pop(name, None)) is not None:
+                    job.over()
+            if not replace:
+                self._wanted = len(self.worker_spec)
+        if replace and self.status is Status.running:
+            self._want(self._wanted)
+
+    def _threads_per_worker(self) -> float:
+        return self.spec.cores / self.spec.processes
+
+    def _memory_per_worker(self) -> float:
+        return self.spec.memory / self.spec.processes
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    @property
+    def jobs(self) -> dict[str, JobStatus]:
+        """How each job stands, by id; those that ended are remembered."""
+        return self.engine.jobs()
+
+    @property
+    def observed(self) -> set[str]:
+        """The names of the registered workers, as in ``plan``: without the mark of a requeue."""
+        names = super().observed
+        jobs = {name: job_of(name, self.worker_spec) for name in names}
+        return {
+            name
+            if job is None or (self.spec.processes == 1 and name == job)
+            else job + _suffix(name, self.spec.processes)
+            for name, job in jobs.items()
+        }
+
+    def get_job_logs(self, job_id: str | None = None, tail: int | None = None) -> dict[str, str]:
+        """Read what jobs printed, also those that never registered a worker.
+
+        Parameters
+        ----------
+        job_id
+            Of one job; all unless given.
+        tail
+            Only so many last lines of each.
+
+        Returns
+        -------
+        dict of str to str
+            By job id; "" where there is no output yet.
+        """
+        return self.engine.logs(job_id, tail)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, jobs: {self.engine.summary()})"
+
+    # -- beginning and end --------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        first = self.status is Status.created
+        await super()._start()
+        if first:
+            self.engine.start()
+
+    def __await__(self) -> Generator[Any, Any, JobCluster]:
+        yield from super().__await__()
+        yield from self.engine.queue.settle().__await__()
+        if (trouble := self.engine.trouble()) is not None:
+            raise trouble
+        return self
+
+    async def _wait_for_workers(self, n_workers: int = 0, timeout: float | None = None) -> None:
+        """Wait as Dask does, but not for jobs that won't come."""
+        arriving = asyncio.ensure_future(super()._wait_for_workers(n_workers, timeout))
+        try:
+            while not (await asyncio.wait([arriving], timeout=0.2))[0]:
+                if (trouble := self.engine.trouble()) is not None:
+                    raise trouble
+        finally:
+            arriving.cancel()
+        await arriving
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        """Hear of workers that came or went. What became of their jobs is the batch system's to tell: ask it soon."""
+        # SpecCluster's would close jobs by their workers' names.
+        DaskCluster._update_worker_status(self, op, msg)  # noqa: SLF001 -- the parent's parent
+        self.engine.count_workers()
+        self.engine.watch.hurry()
+
+    async def _close(self) -> None:
+        if self._ending is None and self.status in (Status.running, Status.failed):
+            self._ending = asyncio.ensure_future(self._end())
+        if self._ending is not None:
+            await self._ending
+        await super()._close()
+
+    async def _end(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stop()
+        await self._correct_state()  # what was just asked for becomes known to the engine, which lets it go
+        with self._changing:
+            self._wanted = 0
+            self.worker_spec.clear()
+        await self.engine.close()
+        for job in self._created:
+            job.over()
+
+
+def _suffix(worker: str, processes: int) -> str:
+    return f"-{worker.rpartition('-')[2]}" if processes > 1 else ""

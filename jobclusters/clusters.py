@@ -1,0 +1,128 @@
+"""A cluster class for each batch system, and :func:`Cluster`, which takes the one that is here."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import dask.config
+
+from jobclusters import config
+from jobclusters.cluster import JobCluster
+from jobclusters.dialects import DIALECTS
+from jobclusters.errors import InvalidRequest, unknown
+from jobclusters.job import BatchJob
+from jobclusters.localqueue import LocalQueue, Machine, this_machine
+from jobclusters.sizes import fitting
+from jobclusters.spec import JobSpec
+from jobclusters.units import gigabytes, parse_memory
+
+
+class SLURMJob(BatchJob):
+    """A job of SLURM."""
+
+    config_name = "slurm"
+    dialect = DIALECTS["slurm"]
+
+
+class SLURMCluster(JobCluster):
+    """A Dask cluster on SLURM.
+
+    Examples
+    --------
+    >>> cluster = SLURMCluster(worker_size="large", queue="normal", walltime="02:00:00")  # doctest: +SKIP
+    >>> cluster.scale(jobs=10)  # doctest: +SKIP
+    """
+
+    dialect = DIALECTS["slurm"]
+    job_cls = SLURMJob
+
+
+class LocalQueueJob(BatchJob):
+    """A job of this machine's queue."""
+
+    config_name = "local"
+    dialect = DIALECTS["local"]
+
+
+class LocalQueueCluster(JobCluster):
+    """A Dask cluster on this machine, with a queue of its own: the same calls where there is no batch system.
+
+    Jobs start first in, first out, as far as this machine's cores and memory reach; the others wait.
+
+    Raises
+    ------
+    InvalidRequest
+        Also if a job is larger than the machine; it names the sizes that fit.
+    """
+
+    dialect = DIALECTS["local"]
+    job_cls = LocalQueueJob
+
+    def _resolve(self, *args: Any) -> JobSpec:
+        spec = super()._resolve(*args)
+        machine = configured_machine()
+        if not machine.holds(spec.cores, spec.memory, spec.gpus):
+            fits = fitting(config.sizes().values(), machine.cores, machine.memory, machine.gpus)
+            raise InvalidRequest(
+                f"a job of {spec.cores} cores, {gigabytes(spec.memory)} and {spec.gpus} GPUs is larger than this"
+                f" machine ({machine.describe()}). Sizes that fit: {', '.join(fits) or 'none'}."
+                " To run it all the same: dask.config.set({'jobclusters.local.oversubscribe': True})"
+            )
+        return spec
+
+    def _verbs(self) -> LocalQueue:
+        return local_queue()
+
+    def _scheduler_defaults(self) -> dict[str, Any]:
+        return {"host": "127.0.0.1"}  # nobody else on the network has business here
+
+
+def configured_machine() -> Machine:
+    """Look at this machine through ``jobclusters.local``."""
+    config.load()
+    here = this_machine()
+    section = dask.config.get("jobclusters.local")
+    memory = section.get("memory")
+    return Machine(
+        cores=int(section.get("cores") or here.cores),
+        memory=here.memory if memory is None else parse_memory(memory),
+        gpus=here.gpus if section.get("gpus") is None else int(section["gpus"]),
+        oversubscribe=bool(section.get("oversubscribe")),
+    )
+
+
+_queues: list[LocalQueue] = []
+
+
+def local_queue() -> LocalQueue:
+    """Give the queue that all clusters of this process share, so that together they keep within the machine."""
+    if not _queues:
+        _queues.append(LocalQueue(configured_machine()))
+    _queues[0].machine = configured_machine()
+    return _queues[0]
+
+
+CLUSTERS: dict[str, type[JobCluster]] = {"slurm": SLURMCluster, "local": LocalQueueCluster}
+
+
+def find_system() -> str:
+    """Name the batch system to use: ``jobclusters.system``, else the one whose commands are here, else "local"."""
+    config.load()
+    name = dask.config.get("jobclusters.system")
+    if name is not None:
+        if name not in DIALECTS:
+            raise InvalidRequest(unknown("batch system in jobclusters.system", name, DIALECTS))
+        return str(name)
+    return next(name for name, dialect in DIALECTS.items() if not dialect.probe or shutil.which(dialect.probe))
+
+
+def Cluster(*args: Any, **keywords: Any) -> JobCluster:  # noqa: N802 -- it stands for a class
+    """Make a cluster on the batch system of this machine, or on the machine itself if it has none.
+
+    Parameters
+    ----------
+    *args, **keywords
+        As for :class:`~jobclusters.cluster.JobCluster`.
+    """
+    return CLUSTERS[find_system()](*args, **keywords)

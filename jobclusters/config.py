@@ -1,0 +1,158 @@
+"""The configuration: ``jobclusters.*``, and dask-jobqueue's ``jobqueue.*`` without importing it.
+
+Both follow Dask's conventions: keywords over the user's files over the site's over the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import dask.config
+import yaml
+
+from jobclusters.dialect import Dialect
+from jobclusters.dialects import DIALECTS
+from jobclusters.errors import Problems, unknown
+from jobclusters.request import Site, job_keywords
+from jobclusters.sizes import Size, read_sizes
+
+
+@lru_cache(maxsize=1)
+def load() -> None:
+    """Make the defaults known to ``dask.config``, and put a commented copy of ours into the user's directory.
+
+    The copy is Dask's convention: what a user would set is there to be seen. It is never overwritten.
+    """
+    ours = files("jobclusters") / "jobclusters.yaml"
+    dask.config.ensure_file(source=str(ours), comment=True)
+    dask.config.update_defaults(yaml.safe_load(ours.read_text()))
+    dask.config.update_defaults({"jobqueue": jobqueue_defaults()})
+
+
+@lru_cache(maxsize=1)
+def jobqueue_defaults() -> dict[str, dict[str, object]]:
+    """Read dask-jobqueue's ``jobqueue.yaml``; importing it would import distributed."""
+    spec = find_spec("dask_jobqueue")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("dask-jobqueue is not installed")
+    text = Path(spec.origin).with_name("jobqueue.yaml").read_text()
+    sections: dict[str, dict[str, object]] = yaml.safe_load(text)["jobqueue"]
+    return sections
+
+
+def _underscores(section: Mapping[str, object]) -> dict[str, object]:
+    """Name keys as keywords are named; if a key stands there in both spellings, the set one wins."""
+    named: dict[str, object] = {}
+    for key, value in section.items():
+        name = str(key).replace("-", "_")
+        if value is not None or name not in named:
+            named[name] = value
+    return named
+
+
+#: Settings of dask-jobqueue that concern the cluster, not its jobs.
+CLUSTER_SETTINGS = frozenset({"interface", "scheduler_options", "shared_temp_directory"})
+
+
+def jobqueue(dialect: Dialect, config_name: str | None) -> dict[str, object]:
+    """Give the settings of ``jobqueue.<config_name>``, over the system's defaults.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no such section, or a key in it that dask-jobqueue and we don't know.
+    """
+    load()
+    sections: Mapping[str, object] = dask.config.get("jobqueue")
+    name = config_name or dialect.name
+    problems = Problems()
+    section = sections.get(name)
+    if not isinstance(section, Mapping):
+        problems.append(unknown("config_name", name, sections) + " (sections of jobqueue in the configuration)")
+        problems.raise_any()
+        raise AssertionError("not reached")
+    settings = {**_underscores(jobqueue_defaults()[dialect.name]), **_underscores(section)}
+    known = {key for each in jobqueue_defaults().values() for key in _underscores(each)} | job_keywords(dialect)
+    problems += [unknown(f"key of jobqueue.{name}", key, known) for key in settings.keys() - known]
+    problems.raise_any()
+    return settings
+
+
+def sizes() -> dict[str, Size]:
+    """Give all sizes: built-in, the site's and the user's, by name.
+
+    Raises
+    ------
+    InvalidRequest
+        With everything that's wrong in ``jobclusters.sizes``.
+    """
+    load()
+    keywords = frozenset().union(*(job_keywords(dialect) for dialect in DIALECTS.values()))
+    entries = dask.config.get("jobclusters.sizes") or {}
+    found, wrong = read_sizes(entries, SYSTEMS, keywords)
+    Problems(wrong).raise_any()
+    return found
+
+
+#: Names of batch systems that may stand in a shared site file, whether this version knows them or not.
+SYSTEMS = frozenset({"slurm", "pbs", "torque", "lsf", "sge", "local"})
+
+
+def check() -> None:
+    """Refuse keys of ``jobclusters`` that mean nothing.
+
+    Raises
+    ------
+    InvalidRequest
+        With each of them.
+    """
+    load()
+    defaults = yaml.safe_load((files("jobclusters") / "jobclusters.yaml").read_text())["jobclusters"]
+    problems = Problems()
+    section = dask.config.get("jobclusters") or {}
+    known = _underscores(defaults)
+    problems += [unknown("key of jobclusters", key, defaults) for key in section if key.replace("-", "_") not in known]
+    local = _underscores(defaults["local"])
+    problems += [
+        unknown("key of jobclusters.local", key, defaults["local"])
+        for key in section.get("local") or {}
+        if key.replace("-", "_") not in local
+    ]
+    problems.raise_any()
+
+
+def site(dialect: Dialect, config_name: str | None = None) -> Site:
+    """Gather what the configuration says for jobs on a batch system."""
+    check()
+    settings = jobqueue(dialect, config_name)
+    headroom = dask.config.get("jobclusters.memory-headroom")
+    problems = Problems()
+    if isinstance(headroom, bool) or not isinstance(headroom, (int, float)) or not 0 <= headroom <= 0.5:
+        problems.append(f"jobclusters.memory-headroom must be a share between 0 and 0.5, not {headroom!r}")
+    problems.raise_any()
+    spot = dask.config.get(f"jobclusters.spot.{dialect.name}", None) or {}
+    return Site(
+        job={key: value for key, value in settings.items() if key not in CLUSTER_SETTINGS},
+        sizes=sizes(),
+        python=sys.executable,
+        headroom=float(headroom),
+        spot=_underscores(spot),
+    )
+
+
+def template_dirs() -> tuple[str, ...]:
+    """Give ``jobclusters.template-dirs``, with ``~`` and variables expanded."""
+    load()
+    value = dask.config.get("jobclusters.template-dirs") or ()
+    return tuple(expand(path) for path in ([value] if isinstance(value, str) else value))
+
+
+def expand(path: str) -> str:
+    """Expand ``~`` and variables in a path."""
+    return os.path.expanduser(os.path.expandvars(path))

@@ -1,0 +1,157 @@
+"""What one batch system's commands and replies look like: data and parsers, no input or output.
+
+A batch system is a subclass of :class:`Dialect` in ``jobclusters/dialects/``: class attributes named after the
+question that they answer, and parsers of replies. A variant of a system is only its difference.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+from jobclusters.errors import QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.state import JobStatus
+from jobclusters.units import Clock
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a command answered.
+
+    Attributes
+    ----------
+    argv
+        The command.
+    status
+        Its exit status; None if it was given up after its timeout.
+    out, err
+        What it printed.
+    """
+
+    argv: tuple[str, ...]
+    status: int | None
+    out: str = ""
+    err: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with exit status 0."""
+        return self.status == 0
+
+    @property
+    def words(self) -> str:
+        """All that it printed, errors first."""
+        return "\n".join(text.strip() for text in (self.err, self.out) if text.strip())
+
+    def sentence(self) -> str:
+        """Say what was called and how it ended, in the command's own words."""
+        how = "did not answer in time" if self.status is None else f"failed with exit status {self.status}"
+        words = f": {self.words}" if self.words else " and said nothing"
+        return f"{' '.join(self.argv)} {how}{words}"
+
+
+class Dialect(ABC):
+    """The questions that every batch system answers."""
+
+    #: As in file names and configuration: ``slurm``.
+    name: ClassVar[str]
+    #: As people call it: ``SLURM``.
+    title: ClassVar[str]
+    #: The command whose presence shows that the system is here.
+    probe: ClassVar[str]
+    #: What a directive line begins with.
+    directive: ClassVar[str]
+    #: Short directive to the one that our template prints.
+    aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    #: How it reads a walltime without hours, minutes and seconds.
+    clock: ClassVar[Clock]
+    #: Keywords that only this system has.
+    keywords: ClassVar[frozenset[str]] = frozenset()
+    #: Old names of keywords, with the new ones.
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    #: The environment variable that holds an array element's index, and the first index of an array.
+    index_variable: ClassVar[str]
+    first_index: ClassVar[int] = 0
+    #: The environment variable that counts requeues; "" if there is none.
+    restart_variable: ClassVar[str] = ""
+    #: The most elements that any installation's array may have; a smaller limit is found by asking.
+    largest_array: ClassVar[int] = 1000
+    #: Variables of a job that must not reach jobs submitted from inside it: prefixes, and exceptions.
+    nested_prefixes: ClassVar[tuple[str, ...]] = ()
+    nested_keep: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def submit_argv(self, count: int) -> list[str]:
+        """Give the command that reads a script from standard input and submits it as ``count`` jobs."""
+
+    @abstractmethod
+    def parse_submit(self, reply: Reply, count: int) -> list[str]:
+        """Read the ids of the submitted jobs, in the order of their index; raise if it failed."""
+
+    @abstractmethod
+    def cancel_argv(self, ids: Sequence[str]) -> list[str]:
+        """Give the command that cancels all these jobs."""
+
+    @abstractmethod
+    def query_argv(self, ids: Sequence[str]) -> list[str]:
+        """Give the command that asks for the states of all these jobs."""
+
+    @abstractmethod
+    def find_argv(self, job_name: str) -> list[str]:
+        """Give the command that asks for the states of all jobs with this name."""
+
+    @abstractmethod
+    def parse_states(self, reply: Reply) -> dict[str, JobStatus]:
+        """Read what ``query_argv`` or ``find_argv`` printed. A job that isn't in it is not known there.
+
+        Raises
+        ------
+        Unavailable
+            If the reply tells nothing.
+        """
+
+    def detail_argv(self, job_id: str) -> list[str] | None:
+        """Give the command that tells most about one ended job; None if there is none."""
+        return None
+
+    def parse_detail(self, reply: Reply) -> JobStatus | None:
+        """Read what ``detail_argv`` printed; None if it tells nothing."""
+        return None
+
+    def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:
+        """Give the paths of a job's output, relative to where it was submitted."""
+        return []
+
+    #: Text in a refusal that means "too many jobs": fewer, or later, would do.
+    limit_words: ClassVar[tuple[str, ...]] = ()
+    #: Text in a refusal that means "this array is too large".
+    array_words: ClassVar[tuple[str, ...]] = ()
+    #: Text in a failure that means "nobody answered".
+    outage_words: ClassVar[tuple[str, ...]] = ()
+
+    #: Reasons of pending jobs that mean: never.
+    never: ClassVar[frozenset[str]] = frozenset()
+
+    def failure(self, reply: Reply) -> QueueError:
+        """Tell what a failed command's reply means."""
+        if reply.status is None or any(words in reply.words for words in self.outage_words):
+            return Unavailable(reply.sentence())
+        if any(words in reply.words for words in self.limit_words):
+            return SubmitLimit(reply.sentence())
+        return Refused(reply.sentence())
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Take the variables of a surrounding job out of an environment."""
+        if not any(variable in environ for variable in self.inside_variables):
+            return dict(environ)
+        return {
+            key: value
+            for key, value in environ.items()
+            if key in self.nested_keep or not key.startswith(self.nested_prefixes)
+        }
+
+    #: Variables whose presence shows that we are inside a job.
+    inside_variables: ClassVar[tuple[str, ...]] = ()

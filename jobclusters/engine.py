@@ -1,0 +1,218 @@
+"""All jobs of a cluster, in one object: it submits, cancels, watches, remembers and explains them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from jobclusters.batchqueue import BatchQueue, JobRecord
+from jobclusters.commandqueue import Verbs
+from jobclusters.errors import InvalidRequest, QueueError, unknown
+from jobclusters.janitor import Janitor
+from jobclusters.keeper import Keeper, job_of
+from jobclusters.scaling import Candidate, victims
+from jobclusters.spec import JobSpec
+from jobclusters.state import JobState, JobStatus
+from jobclusters.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+#: Ended jobs that are remembered.
+REMEMBERED = 1000
+#: Seconds that moving results away from leaving workers may take.
+RETIRE = 300.0
+#: Bytes of a job's output that are looked at when it ends.
+TAIL = 16 * 1024
+
+
+class Lost(Protocol):
+    """Who hears of jobs that are over without having been asked to leave."""
+
+    def __call__(self, names: Sequence[str], *, replace: bool) -> None:
+        """Forget the jobs of these names, and ask for others if they are to be replaced."""
+
+
+class Engine:
+    """All jobs of a cluster.
+
+    Parameters
+    ----------
+    verbs
+        The batch system, or this machine's queue.
+    render
+        Prints the script of a spec.
+    scheduler
+        Gives the Dask scheduler, or None before it is there.
+    lost
+        Told of jobs that are over without having been asked to leave.
+    token
+        Makes job names unique.
+    lost_after
+        Seconds after which a running job without its workers is given up.
+    """
+
+    def __init__(
+        self,
+        verbs: Verbs,
+        render: Callable[[JobSpec], str],
+        scheduler: Callable[[], Any],
+        lost: Lost,
+        token: str,
+        lost_after: float,
+    ) -> None:
+        self.verbs = verbs
+        self.keeper = Keeper(self._log_tail)
+        self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
+        self.queue = BatchQueue(verbs, render, self, self._janitor, token)
+        self.watch = Watch(self.queue, self.count_workers, self._ended, lost_after)
+        self._scheduler = scheduler
+        self._lost = lost
+        self._past: dict[str, JobRecord] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._watching = asyncio.get_running_loop().create_task(self.watch.run())
+
+    async def close(self) -> None:
+        """Cancel all jobs, make sure, and say which could not be cancelled. Never raises for what jobs did."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        if not await self.queue.close():
+            self._janitor.goodbye()
+        # else the janitor stays, and goes on trying when this process has ended
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    def jobs(self) -> dict[str, JobStatus]:
+        """Give how each job stands, those that ended included, by id; by name before there is an id."""
+        counts = self.count_workers()
+        past = {job_id: record.status for job_id, record in self._past.items()}
+        return past | {
+            record.job_id or name: replace(record.status, workers=counts[name])
+            for name, record in list(self.queue.records.items())
+        }
+
+    def summary(self) -> str:
+        """Say how the jobs stand: ``7 running, 3 pending: QOSMaxCpuPerUserLimit``."""
+        live = [record.status for record in list(self.queue.records.values()) if not record.leaving]
+        by_state = Counter(status.state for status in live)
+        reasons = Counter(s.reason for s in live if s.state is JobState.PENDING and s.reason)
+        order = (JobState.RUNNING, JobState.COMPLETING, JobState.UNKNOWN, JobState.PENDING)
+        text = ", ".join(f"{by_state[state]} {state.lower()}" for state in order if by_state[state])
+        if reasons:
+            text += f": {reasons.most_common(1)[0][0]}"
+        if self.keeper.stopped:
+            text += f"{'; ' if text else ''}stopped: {self.keeper.stopped.splitlines()[0]}"
+        return text or "none"
+
+    def trouble(self) -> QueueError | None:
+        """Give what a person who waits for workers must know, or None."""
+        return self.keeper.trouble(list(self.queue.records.values()), self.verbs.dialect.never)
+
+    def _workers(self) -> list[Any]:
+        scheduler = self._scheduler()
+        return [] if scheduler is None else list(scheduler.workers.values())
+
+    def count_workers(self) -> Counter[str]:
+        """Count the registered workers of each job."""
+        names = self.queue.records.keys()
+        counts = Counter(job for worker in self._workers() if (job := job_of(worker.name, names)) is not None)
+        for name in counts:
+            if not self.queue.records[name].had_worker:
+                self.queue.records[name].had_worker = True
+                self.keeper.worked()
+        return counts
+
+    def victims(self, count: int) -> list[str]:
+        """Choose the jobs that go."""
+        names = self.queue.records.keys()
+        busy, held = set(), Counter[str]()
+        for worker in self._workers():
+            if (job := job_of(worker.name, names)) is not None:
+                held[job] += worker.nbytes
+                if worker.processing:
+                    busy.add(job)
+        live = [record for record in list(self.queue.records.values()) if not record.leaving]
+        return victims([Candidate(r.name, r.number, r.status.state, r.name in busy, held[r.name]) for r in live], count)
+
+    def worker_names(self, jobs: Sequence[str]) -> list[str]:
+        """Give the names of the registered workers of these jobs."""
+        return [worker.name for worker in self._workers() if job_of(worker.name, set(jobs)) is not None]
+
+    # -- output -------------------------------------------------------------------------------------------------
+
+    def logs(self, job_id: str | None, tail: int | None) -> dict[str, str]:
+        """Read what jobs printed."""
+        known = {**self._past, **{str(r.job_id): r for r in list(self.queue.records.values()) if r.job_id}}
+        if job_id is not None and str(job_id) not in known:
+            raise InvalidRequest(unknown("job", job_id, known))
+        wanted = known if job_id is None else {str(job_id): known[str(job_id)]}
+        return {key: _last(self._output(record), tail) for key, record in wanted.items()}
+
+    def _paths(self, record: JobRecord) -> list[Path]:
+        names = self.verbs.log_files(str(record.job_id), record.spec.log_directory, record.job_name)
+        return [Path(name) for name in names]
+
+    def _output(self, record: JobRecord) -> str:
+        texts = []
+        for path in self._paths(record):
+            with suppress(OSError):
+                texts.append(path.read_text(errors="replace"))
+        return "".join(texts)
+
+    def _log_tail(self, record: JobRecord) -> str | None:
+        texts = []
+        for path in self._paths(record):
+            with suppress(OSError), path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL))
+                texts.append(file.read().decode(errors="replace"))
+        return "".join(texts) if texts else None
+
+    # -- what happens -------------------------------------------------------------------------------------------
+
+    async def retire(self, records: Sequence[JobRecord]) -> None:
+        """Move what the jobs' workers hold to others, and let the workers go."""
+        names = self.worker_names([record.name for record in records])
+        scheduler = self._scheduler()
+        if not names or scheduler is None:
+            return
+        try:
+            await asyncio.wait_for(scheduler.retire_workers(names=names, close_workers=True, remove=True), RETIRE)
+        except asyncio.TimeoutError:
+            logger.error(  # noqa: TRY400 -- a traceback would tell nothing
+                "Results could not be moved from %d leaving workers within %g s.", len(names), RETIRE
+            )
+
+    def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
+        """Hear that these will not be submitted."""
+        self.keeper.refused(error)
+        self._lost([record.name for record in records], replace=False)
+
+    def _ended(self, records: Sequence[JobRecord]) -> None:
+        self.keeper.ended(records)
+        for record in records:
+            self._past[str(record.job_id)] = record
+        while len(self._past) > REMEMBERED:
+            del self._past[next(iter(self._past))]
+        asyncio.get_running_loop().create_task(self._bury([record.name for record in records]))
+        self._lost([record.name for record in records], replace=not self.keeper.stopped)
+
+    async def _bury(self, jobs: Sequence[str]) -> None:
+        """Take workers out of the scheduler whose job is over: those of a frozen node would stay for minutes."""
+        scheduler = self._scheduler()
+        for worker in self._workers():
+            if scheduler is not None and job_of(worker.name, set(jobs)) is not None:
+                await scheduler.remove_worker(worker.address, stimulus_id="jobclusters-job-ended", expected=True)
+
+
+def _last(text: str, lines: int | None) -> str:
+    return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:] if lines else [])

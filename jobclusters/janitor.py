@@ -1,0 +1,153 @@
+"""Cancels a cluster's jobs if the process that owns them dies, in whatever way.
+
+The owner starts ``python -m jobclusters.janitor`` and tells it of every submission before it is tried. When the
+owner says goodbye the janitor leaves. When the owner is gone without a word, it looks up and cancels everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from jobclusters.errors import QueueError
+
+#: Seconds for which a dead owner's jobs are looked for and cancelled again.
+PATIENCE = 300.0
+
+
+class Janitor:
+    """The owner's end: starts the janitor at the first submission, and keeps it informed.
+
+    Parameters
+    ----------
+    system
+        Name of the batch system; "local" for this machine's queue.
+    token
+        Of the local queue, whose processes are to be ended.
+    """
+
+    def __init__(self, system: str, token: str = "") -> None:
+        self._arguments = [system, token]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def submitting(self, job_name: str) -> None:
+        """Tell that a submission with this name is about to be tried."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jobclusters.janitor", *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._tell({"submitting": job_name})
+
+    def submitted(self, job_name: str, ids: Sequence[str]) -> None:
+        """Tell which jobs it became."""
+        self._tell({"submitted": job_name, "ids": list(ids)})
+
+    def refused(self, job_name: str) -> None:
+        """Tell that it became none."""
+        self._tell({"submitted": job_name, "ids": []})
+
+    def goodbye(self) -> None:
+        """Let the janitor leave: nothing is left to cancel."""
+        if self._process is not None:
+            self._tell({"goodbye": True})
+            with suppress(OSError):
+                self._process.stdin.close()  # type: ignore[union-attr]
+            self._process.wait()
+            self._process = None
+
+    def _tell(self, message: object) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):  # a killed janitor must not harm its owner
+                self._process.stdin.write(json.dumps(message).encode() + b"\n")
+                self._process.stdin.flush()
+
+
+def listen() -> dict[str, list[str]] | None:
+    """Follow the owner until it is gone; give its submissions, or None if it said goodbye.
+
+    The end of the pipe tells of most deaths; a changed parent of the others, where a forked child of the owner
+    still holds the pipe.
+    """
+    parent = os.getppid()
+    submissions: dict[str, list[str]] = {}
+    rest = b""
+    while os.getppid() == parent:
+        ready, _, _ = select.select([0], [], [], 1.0)
+        if not ready:
+            continue
+        chunk = os.read(0, 65536)
+        if not chunk:
+            break
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "goodbye" in message:
+                return None
+            if "submitting" in message:
+                submissions[message["submitting"]] = []
+            elif message["ids"]:
+                submissions[message["submitted"]] = message["ids"]
+            else:
+                submissions.pop(message["submitted"], None)
+    return submissions
+
+
+async def clean(system: str, submissions: dict[str, list[str]]) -> None:
+    """Cancel all jobs of these submissions, again and again until the batch system says that they are gone."""
+    from jobclusters.commandqueue import CommandQueue
+    from jobclusters.dialects import DIALECTS
+
+    queue = CommandQueue(DIALECTS[system])
+    deadline = time.monotonic() + PATIENCE
+    pause = 1.0
+    # A submission whose answer never came may still be on its way to the batch system: look for it a while.
+    unclear_until = time.monotonic() + 60.0
+    while submissions and time.monotonic() < deadline:
+        with suppress(QueueError):
+            for job_name in [name for name, ids in submissions.items() if not ids]:
+                submissions[job_name] = list(await queue.find(job_name))
+            ids = [job_id for ids in submissions.values() for job_id in ids]
+            if ids:
+                await queue.cancel(ids)
+                states = await queue.states(ids)
+                alive = {job_id for job_id, status in states.items() if not status.state.ended}
+                submissions = {
+                    name: [job_id for job_id in ids if job_id in alive]
+                    for name, ids in submissions.items()
+                    if not ids or alive.intersection(ids)
+                }
+            if time.monotonic() > unclear_until:
+                submissions = {name: ids for name, ids in submissions.items() if ids}
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 10.0)
+
+
+def main(system: str, token: str = "") -> None:
+    """Run as a process of its own, which Ctrl-C and a closed terminal don't reach."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    submissions = listen()
+    if submissions is None:
+        return
+    if system == "local":
+        from jobclusters.processes import end_processes
+
+        end_processes(token, wait=5)
+    else:
+        asyncio.run(clean(system, submissions))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

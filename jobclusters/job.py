@@ -1,0 +1,135 @@
+"""One job of a cluster: Dask's and dask-jobqueue's view of a :class:`~jobclusters.batchqueue.JobRecord`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from distributed.core import Status
+from distributed.security import Security
+
+from jobclusters.batchqueue import BatchQueue, JobRecord
+from jobclusters.dialect import Dialect
+from jobclusters.jobqueue import Job
+from jobclusters.script import render
+from jobclusters.spec import JobSpec
+
+
+class BatchJob(Job):  # type: ignore[misc]
+    """One job: an element of an array, or a submission of its own.
+
+    Dask starts and closes it; both return at once, the shared queue does the work.
+
+    Parameters
+    ----------
+    scheduler
+        Address of the Dask scheduler.
+    name
+        Of the job; the names of its workers begin with it.
+    spec
+        What is submitted.
+    queue
+        Who submits it; None for a job that is only looked at.
+    template_dirs
+        Directories of a site's templates.
+    protocol, security, interface
+        Of the connection to the scheduler.
+    config_name
+        Ignored: the spec is resolved.
+    """
+
+    dialect: ClassVar[Dialect]
+
+    def __init__(
+        self,
+        scheduler: str | None = None,
+        name: str | None = None,
+        *,
+        spec: JobSpec,
+        queue: BatchQueue | None = None,
+        template_dirs: tuple[str, ...] = (),
+        protocol: str | None = None,
+        security: Security | None = None,
+        interface: str | None = None,
+        config_name: str | None = None,  # noqa: ARG002 -- the parent class passes it
+    ) -> None:
+        super(Job, self).__init__(scheduler=scheduler, name=name)
+        self.scheduler = scheduler
+        self.name = name
+        self.queue = queue
+        self.template_dirs = template_dirs
+        args = spec.worker_args + connection_args(protocol, security, interface)
+        self.spec = replace(spec, scheduler=str(scheduler), worker_name=str(name), worker_args=args)
+        self.record = JobRecord(str(name), _number(str(name)), replace(self.spec, worker_name=""))
+        self.worker_cores = spec.cores
+        self.worker_memory = spec.memory
+        self.worker_processes = spec.processes
+        self.job_name = spec.job_name
+        self.shebang = spec.shebang
+        self.log_directory = spec.log_directory
+
+    @property
+    def job_id(self) -> str | None:
+        """The batch system's id; None before."""
+        return self.record.job_id
+
+    @job_id.setter
+    def job_id(self, job_id: str | None) -> None:
+        self.record.job_id = job_id
+
+    @property
+    def worker_process_threads(self) -> int:
+        """Threads of each worker."""
+        return self.spec.nthreads
+
+    @property
+    def job_header(self) -> str:
+        """The directives of the script, a line each."""
+        mark = self.dialect.directive
+        return "\n".join(line for line in self.job_script().splitlines() if line.startswith(f"{mark} "))
+
+    def job_script(self) -> str:
+        """Print the script."""
+        return render(self.spec, self.dialect, self.template_dirs)
+
+    async def start(self) -> None:
+        """Ask for the job; a refusal reaches the person through the cluster."""
+        if self.queue is not None:
+            self.queue.submit(self.record)
+        self.status = Status.running
+
+    async def close(self) -> None:
+        """Let the job go, its workers first."""
+        if self.queue is not None and self.record.name in self.queue.records:
+            self.queue.leave(self.record)
+        self.over()
+
+    def over(self) -> None:
+        """Note that the job has ended."""
+        self.status = Status.closed
+        self._event_finished.set()
+
+
+def _number(name: str) -> int:
+    last = name.rpartition("-")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def connection_args(protocol: str | None, security: Security | None, interface: str | None) -> tuple[str, ...]:
+    """Give the flags of ``dask worker`` for its connection to the scheduler."""
+    args: list[str] = []
+    if interface:
+        args += ["--interface", interface]
+    if protocol:
+        args += ["--protocol", protocol]
+    if security:
+        files: Mapping[str, Any] = security.get_tls_config_for_role("worker")
+        # 'ciphers' has no flag
+        args += [
+            word
+            for key, path in files.items()
+            if key != "ciphers" and path
+            for word in (f"--tls-{key.replace('_', '-')}", path)
+        ]
+    return tuple(args)

@@ -1,0 +1,114 @@
+"""Keeps as many jobs as were asked for: replaces those that end, within a budget of failures, and tells the person."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from jobclusters.batchqueue import JobRecord
+from jobclusters.diagnose import obituary
+from jobclusters.errors import JobsFailed, QueueError
+from jobclusters.state import JobState
+
+logger = logging.getLogger(__name__)
+
+#: Jobs that may end in a row before any worker registers; then submitting stops.
+FAILURES = 3
+
+
+class Worker(Protocol):
+    """What is needed of the scheduler's WorkerState."""
+
+    name: object
+    address: str
+
+
+def job_of(worker: object, jobs: Iterable[str]) -> str | None:
+    """Find the job that a worker belongs to: its name, without a requeue's mark and its number in the job.
+
+    >>> job_of("C-3-r1-0", {"C-3"}), job_of("C-3", {"C-3"}), job_of("C-3-0", {"C-3"}), job_of("C-31", {"C-3"})
+    ('C-3', 'C-3', 'C-3', None)
+    """
+    name = str(worker)
+    known = jobs if isinstance(jobs, (set, frozenset, dict, Mapping)) else set(jobs)
+    for pattern in ("", r"-r\d+$", r"-\d+$", r"-r\d+-\d+$"):
+        base = re.sub(pattern, "", name) if pattern else name
+        if base in known:
+            return base
+    return None
+
+
+class Keeper:
+    """Counts failures, and decides whether a job that ended is replaced.
+
+    Parameters
+    ----------
+    log_tail
+        Gives the end of a job's output, or None.
+    """
+
+    def __init__(self, log_tail: Callable[[JobRecord], str | None]) -> None:
+        self._log_tail = log_tail
+        self._in_a_row = 0
+        self._deaths: list[str] = []
+        self._refusal: QueueError | None = None
+        self.ever_worked = False
+        #: Why nothing is submitted any more; "" while it is.
+        self.stopped = ""
+
+    def reset(self) -> None:
+        """Start afresh: the person asked for something new."""
+        self._in_a_row = 0
+        self._deaths = []
+        self._refusal = None
+        self.stopped = ""
+
+    def worked(self) -> None:
+        """Note that a worker registered."""
+        self._in_a_row = 0
+        self.ever_worked = True
+
+    def refused(self, error: QueueError) -> None:
+        """Note a refused submission."""
+        self._refusal = error
+        logger.error("The jobs were refused. %s", error)
+        self._count(str(error))
+
+    def ended(self, records: Sequence[JobRecord]) -> None:
+        """Note jobs that ended without our asking, and say so."""
+        for record in records:
+            if record.had_worker:
+                self.worked()
+                logger.warning("Job %s ended: %s.", record.job_id, record.status.sentence())
+            else:
+                text = obituary(str(record.job_id), record.status, self._log_tail(record))
+                logger.warning("A job ended before a worker registered: %s", text)
+                if record.status.state is not JobState.CANCELLED:
+                    self._deaths.append(text)
+                self._count(text)
+
+    def _count(self, text: str) -> None:
+        self._in_a_row += 1
+        if self._in_a_row == FAILURES:
+            self.stopped = f"{FAILURES} failures in a row without a worker; the last: {text}"
+            logger.error("No more jobs are submitted until the next scale(): %s", self.stopped)
+
+    def trouble(self, records: Iterable[JobRecord], never: Iterable[str]) -> QueueError | None:
+        """Give what a person who waits for workers must know, or None."""
+        if self._refusal is not None:
+            return type(self._refusal)(str(self._refusal))  # a new one: each raise adds to an error's traceback
+        if self.stopped:
+            return JobsFailed(f"no more jobs are submitted after {self.stopped}")
+        if self._deaths and not self.ever_worked:
+            return JobsFailed(f"jobs end before a worker registers: {self._deaths[-1]}")
+        pending = [record for record in records if not record.leaving]
+        hopeless = [r for r in pending if r.status.state is JobState.PENDING and r.status.reason in never]
+        if hopeless and len(hopeless) == len(pending):
+            job = hopeless[0]
+            return JobsFailed(
+                f"job {job.job_id} can never start: the batch system says {job.status.reason}."
+                " Ask for less, or for another queue"
+            )
+        return None

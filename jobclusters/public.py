@@ -1,0 +1,80 @@
+"""What can be asked without a cluster, and without importing distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobclusters import config
+from jobclusters.dialects import DIALECTS
+from jobclusters.errors import InvalidRequest, unknown
+from jobclusters.request import resolve
+from jobclusters.script import render
+from jobclusters.spec import NO_SCHEDULER
+
+
+def describe_sizes() -> dict[str, str]:
+    """Describe the sizes that ``worker_size=`` accepts, by name.
+
+    Returns
+    -------
+    dict of str to str
+        Built-in sizes first, then those of the site's and the user's configuration.
+
+    Examples
+    --------
+    >>> describe_sizes()["p38xlarge"]
+    'V100-8XLarge - 32 cores - 244 GB RAM - 4 GPU'
+    """
+    return {name: size.describe() for name, size in config.sizes().items()}
+
+
+def list_sizes() -> list[str]:
+    """List the sizes that ``worker_size=`` accepts."""
+    return list(config.sizes())
+
+
+def job_script(
+    system: str, *, config_name: str | None = None, template_dirs: Sequence[str] = (), **keywords: object
+) -> str:
+    """Print the job script that a cluster would submit; needs neither a cluster nor the batch system.
+
+    Parameters
+    ----------
+    system
+        ``"slurm"`` or ``"local"``.
+    config_name, template_dirs, **keywords
+        As for the cluster classes; those that concern the cluster alone don't belong here.
+
+    Returns
+    -------
+    str
+        The script; where the scheduler's address will stand it says so.
+
+    Raises
+    ------
+    InvalidRequest
+        With every problem of the call.
+
+    Examples
+    --------
+    >>> print(job_script("slurm", worker_size="large", queue="normal", python="python"))
+    #!/usr/bin/env bash
+    #SBATCH --job-name=dask-worker
+    #SBATCH --partition=normal
+    #SBATCH --nodes=1
+    #SBATCH --ntasks=1
+    #SBATCH --cpus-per-task=2
+    #SBATCH --mem=15259M
+    #SBATCH --time=0-00:30:00
+    <BLANKLINE>
+    name=dask-worker
+    name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+    exec python -m distributed.cli.dask_worker 'tcp://<insert-scheduler-address-here>:8786' --name "$name" \
+--nthreads 2 --memory-limit 13732MiB --nanny --death-timeout 60
+    <BLANKLINE>
+    """
+    if system not in DIALECTS:
+        raise InvalidRequest(unknown("batch system", system, DIALECTS))
+    dialect = DIALECTS[system]
+    spec = resolve(dialect, keywords, config.site(dialect, config_name), "dask-worker", NO_SCHEDULER)
+    return render(spec, dialect, (*map(config.expand, template_dirs), *config.template_dirs()))

@@ -1,0 +1,163 @@
+"""The Jinja side: from a :class:`~jobclusters.spec.JobSpec` to the text of a job script.
+
+Templates print, and nothing else: no arithmetic, no configuration. Filters turn bytes and times into the batch
+system's text, and quote.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import jinja2
+
+from jobclusters.dialect import Dialect
+from jobclusters.errors import TemplateError
+from jobclusters.spec import JobSpec
+from jobclusters.units import MIB, dhms, hms, mib
+
+_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
+
+
+def shell(word: object) -> str:
+    """Quote one word for the shell; variables (``$TMPDIR``) and a leading ``~/`` still mean what they mean.
+
+    >>> shell("a b"), shell("$TMPDIR/my dask"), shell("~/logs"), shell("$(reboot)"), shell("")
+    ("'a b'", '"$TMPDIR/my dask"', '~/logs', "'$(reboot)'", "''")
+    """
+    text = str(word)
+    if text == "~" or text.startswith("~/"):
+        rest = text[2:]
+        return "~/" + (shell(rest) if rest else "") if "/" in text else "~"
+    if not _VARIABLE.search(text):
+        return shlex.quote(text)
+    pieces, end = [], 0
+    for match in _VARIABLE.finditer(text):
+        pieces += [_escape(text[end : match.start()]), match[0]]
+        end = match.end()
+    return '"' + "".join(pieces) + _escape(text[end:]) + '"'
+
+
+def _escape(text: str) -> str:
+    return re.sub(r'([\\"$`])', r"\\\1", text)
+
+
+def command(words: Iterable[object]) -> str:
+    """Quote the words of a command.
+
+    >>> command(["python", "-m", "my module"])
+    "python -m 'my module'"
+    """
+    return " ".join(shell(word) for word in words)
+
+
+def directive(value: object) -> str:
+    """Quote a directive's value where it holds spaces or quotes; line breaks are refused before.
+
+    >>> directive("normal"), directive("/my logs/x-%j.out")
+    ('normal', '"/my logs/x-%j.out"')
+    """
+    text = str(value)
+    if not re.search(r"[\s'\"\\#]", text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def limit(size: int) -> str:
+    """Bytes as ``dask worker --memory-limit`` reads them.
+
+    >>> limit(18310 * 2**20), limit(1000)
+    ('18310MiB', '1000')
+    """
+    return f"{size // MIB}MiB" if size % MIB == 0 else str(size)
+
+
+def without(text: str, skip: Sequence[str], dialect: Dialect) -> str:
+    """Take whole directives out of a script's head (``job_directives_skip``).
+
+    An entry is an option (``--mem``, or its short form) or an option with its value (``--mem=4G``, ``-n 1``).
+    """
+    unwanted = {_canonical(entry, dialect) for entry in skip}
+    kept = []
+    for line in text.splitlines(keepends=True):
+        option, value = _canonical(line, dialect)
+        if line.startswith(dialect.directive) and ((option, "") in unwanted or (option, value) in unwanted):
+            continue
+        kept.append(line)
+    return "".join(kept)
+
+
+def _canonical(text: str, dialect: Dialect) -> tuple[str, str]:
+    words = text.strip().removeprefix(dialect.directive).strip()
+    option, _, value = words.replace("=", " ", 1).partition(" ")
+    return dialect.aliases.get(option, option), value.strip()
+
+
+@lru_cache(maxsize=16)
+def _environment(template_dirs: tuple[str, ...]) -> jinja2.Environment:
+    ours = jinja2.PackageLoader("jobclusters.templates", "")
+    environment = jinja2.Environment(
+        # A site's slurm.sh.j2 hides ours, and can still extend it as jobclusters/slurm.sh.j2.
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(template_dirs), ours, jinja2.PrefixLoader({"jobclusters": ours})]
+        ),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 -- shell, not HTML; every user value goes through a quoting filter
+    )
+    for function in (shell, command, directive, limit, without, mib, hms, dhms):
+        environment.filters[function.__name__] = function
+    return environment
+
+
+def render(spec: JobSpec, dialect: Dialect, template_dirs: Sequence[str] = ()) -> str:
+    """Print the job script.
+
+    Parameters
+    ----------
+    spec
+        What to print.
+    dialect
+        Of the batch system; it names the template.
+    template_dirs
+        Directories whose templates come before ours.
+
+    Returns
+    -------
+    str
+        The script, ending with a line break.
+
+    Raises
+    ------
+    TemplateError
+        With the file and the line.
+    """
+    name = f"{dialect.name}.sh.j2"
+    try:
+        text = _environment(tuple(template_dirs)).get_template(name).render(spec=spec, dialect=dialect)
+    except jinja2.TemplateNotFound as error:
+        raise TemplateError(
+            f"template {error.name!r} is in none of: {', '.join([*template_dirs, 'jobclusters'])}"
+        ) from None
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"{error.filename or error.name}, line {error.lineno}: {error.message}") from None
+    except jinja2.TemplateError as error:
+        raise TemplateError(f"{_where(error)}: {error.message}") from error
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise TemplateError(f"{_where(error)}: {error}") from error
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+
+
+def _where(error: BaseException) -> str:
+    """Name the template and the line that an error came from: the last of its frames that Jinja made."""
+    found, traceback = "the template", error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename.endswith(".j2"):
+            found = f"{code.co_filename}, line {traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found

@@ -1,0 +1,182 @@
+"""From a size, keywords and configuration to a :class:`JobSpec`: everything that a template may print.
+
+Nothing here reads files, the environment or the configuration: all of it is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """One job, resolved: bytes, ``timedelta``, tuples of words.
+
+    Attributes
+    ----------
+    system
+        Name of the batch system.
+    job_name
+        As the queue shows it. Unique for each submission, so that one of unclear outcome can be looked up.
+    worker_name
+        Of the Dask worker; in an array its beginning, which the element's number follows.
+    first
+        In an array, the number of the first element's worker; None for a single job.
+    scheduler
+        Address of the Dask scheduler.
+    cores, memory, gpus, gpu_type
+        Of the job; memory in bytes; the type as the site calls it, or None.
+    request_cores, request_memory
+        What the batch system is asked for where that differs (``job_cpu``, ``job_mem``); the latter in its own words.
+    processes, nthreads, memory_limit
+        Workers in the job, threads of each, and bytes of memory at which Dask pauses each.
+    queue, account, qos, walltime, requeue, log_directory
+        None leaves them to the batch system.
+    directives
+        More directives, as the user or the site wrote them.
+    directives_skip
+        Directives to leave out of ours.
+    shebang, python, worker_command, worker_args
+        The script's first line, and the worker's command: the words of each.
+    prologue, epilogue
+        Shell lines before and after the worker.
+    """
+
+    system: str
+    job_name: str
+    worker_name: str
+    scheduler: str
+    cores: int
+    memory: int
+    processes: int
+    nthreads: int
+    memory_limit: int
+    shebang: str
+    python: tuple[str, ...]
+    worker_command: tuple[str, ...]
+    worker_args: tuple[str, ...] = ()
+    first: int | None = None
+    gpus: int = 0
+    gpu_type: str | None = None
+    request_cores: int | None = None
+    request_memory: str | None = None
+    queue: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    walltime: timedelta | None = None
+    requeue: bool | None = None
+    log_directory: str | None = None
+    directives: tuple[str, ...] = ()
+    directives_skip: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    epilogue: tuple[str, ...] = ()
+
+    @property
+    def worker_per_gpu(self) -> bool:
+        """Whether the job has several workers, each with a GPU of its own."""
+        return self.gpus > 1 and self.processes == self.gpus
+
+
+#: Where the scheduler's address will stand in a script that is only looked at.
+NO_SCHEDULER = "tcp://<insert-scheduler-address-here>:8786"
+
+DASK_WORKER = "distributed.cli.dask_worker"
+
+#: What a nanny and the interpreter around a worker need, in bytes (measured: 60-90 MiB).
+NANNY_MEMORY = 100 * 2**20
+
+
+def memory_limit(memory: int, processes: int, headroom: float) -> int:
+    """Give the memory limit of each worker: below the job's, so that Dask spills before the batch system kills.
+
+    Parameters
+    ----------
+    memory
+        Of the job, in bytes.
+    processes
+        Workers in it.
+    headroom
+        The share of the job's memory to leave free; at least :data:`NANNY_MEMORY` for each worker, at most half.
+
+    Returns
+    -------
+    int
+        Bytes, rounded down to a whole MiB where there is more than one.
+
+    Examples
+    --------
+    >>> memory_limit(128_000_000_000, 6, 0.1) // 2**20
+    18310
+    """
+    reserved = min(memory / 2, max(memory * headroom, processes * NANNY_MEMORY))
+    limit = int((memory - reserved) / processes)
+    return limit - limit % 2**20 or limit
+
+
+def split_cores(cores: int) -> int:
+    """Cut cores into processes as Dask does: about as many processes as threads in each.
+
+    It is ``distributed.deploy.utils.nprocesses_nthreads``, without importing distributed.
+
+    >>> [split_cores(n) for n in (1, 4, 8, 24)]
+    [1, 4, 4, 6]
+    """
+    if cores <= 4:
+        return cores
+    return next(n for n in range(1, cores + 1) if cores % n == 0 and n * n >= cores)
+
+
+def worker_flags(options: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """Turn ``worker_options`` (Coiled: keyword arguments of the worker class) into flags of ``dask worker``.
+
+    Returns
+    -------
+    flags : list of str
+    problems : list of str
+
+    Examples
+    --------
+    >>> worker_flags({"resources": {"fast": 1}, "lifetime": "1h"})
+    (['--resources', 'fast=1', '--lifetime', '1h'], [])
+    """
+    flags: list[str] = []
+    problems: list[str] = []
+    for key, value in options.items():
+        if key not in WORKER_OPTIONS:
+            problems.append(key)
+        elif value is None:
+            continue
+        elif isinstance(value, bool):
+            flags.append(f"--{'' if value else 'no-'}{WORKER_OPTIONS[key]}")
+        elif isinstance(value, Mapping):
+            flags += [f"--{WORKER_OPTIONS[key]}", ",".join(f"{k}={v}" for k, v in value.items())]
+        elif isinstance(value, (list, tuple)):
+            for each in value:
+                flags += [f"--{WORKER_OPTIONS[key]}", str(each)]
+        else:
+            flags += [f"--{WORKER_OPTIONS[key]}", str(value)]
+    return flags, problems
+
+
+#: Keyword arguments of Worker and Nanny for which ``dask worker`` has a flag.
+WORKER_OPTIONS = {
+    "nthreads": "nthreads",
+    "memory_limit": "memory-limit",
+    "local_directory": "local-directory",
+    "resources": "resources",
+    "death_timeout": "death-timeout",
+    "lifetime": "lifetime",
+    "lifetime_stagger": "lifetime-stagger",
+    "lifetime_restart": "lifetime-restart",
+    "preload": "preload",
+    "preload_nanny": "preload-nanny",
+    "host": "host",
+    "interface": "interface",
+    "protocol": "protocol",
+    "dashboard": "dashboard",
+    "dashboard_address": "dashboard-address",
+    "contact_address": "contact-address",
+    "port": "worker-port",
+}

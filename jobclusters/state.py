@@ -1,0 +1,97 @@
+"""Where a job stands, in one set of words for all batch systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+
+class JobState(str, Enum):
+    """The state of a job.
+
+    ``UNKNOWN`` means that nothing is known now (no answer, or a word we don't know): it is neither alive nor dead.
+    """
+
+    PENDING = "PENDING"  #: waits in the queue
+    RUNNING = "RUNNING"  #: its script runs
+    COMPLETING = "COMPLETING"  #: it is being ended, and may yet come back to the queue
+    COMPLETED = "COMPLETED"  #: ended by itself, exit code 0
+    FAILED = "FAILED"  #: ended by itself, another exit code
+    CANCELLED = "CANCELLED"  #: somebody cancelled it
+    TIMEOUT = "TIMEOUT"  #: its walltime was over
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"  #: used more memory than it had asked for
+    PREEMPTED = "PREEMPTED"  #: gave way to a more important job
+    NODE_FAIL = "NODE_FAIL"  #: its node went away
+    GONE = "GONE"  #: the batch system no longer knows it
+    UNKNOWN = "UNKNOWN"  #: no information
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has left the queue for good."""
+        return self not in _ALIVE
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_ALIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.COMPLETING, JobState.UNKNOWN})
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What the batch system says of one job.
+
+    Attributes
+    ----------
+    state
+        One of our words.
+    reason
+        The batch system's own words for why it waits or ended; "" if it gave none.
+    exit_code
+        Of the script, if it ended by itself.
+    signal
+        The number of the signal that ended the script, if one did.
+    node
+        Where it runs or ran; "" before.
+    submitted, started, ended
+        As the batch system dates them; None if not known.
+    estimated_start
+        When the batch system thinks that a pending job will start.
+    restarts
+        How often it was requeued.
+    workers
+        How many of its Dask workers are registered now.
+    """
+
+    state: JobState
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    node: str = ""
+    submitted: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    estimated_start: datetime | None = None
+    restarts: int = 0
+    workers: int = 0
+
+    def sentence(self) -> str:
+        """Say it in a line.
+
+        >>> JobStatus(JobState.FAILED, reason="NonZeroExitCode", exit_code=127, node="c1").sentence()
+        'FAILED (NonZeroExitCode), exit code 127, on c1'
+        """
+        text = str(self.state)
+        if self.reason:
+            text += f" ({self.reason})"
+        if self.exit_code:
+            text += f", exit code {self.exit_code}"
+        if self.signal:
+            text += f", signal {self.signal}"
+        if self.node:
+            text += f", on {self.node}"
+        return text
+
+
+UNKNOWN = JobStatus(JobState.UNKNOWN)
