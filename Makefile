@@ -21,7 +21,7 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
 	    { echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
 demo: $(VENV)/.installed-notebook

@@ -9,6 +9,7 @@ import os
 import threading
 import uuid
 from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import dask.config
@@ -35,6 +36,9 @@ from jobclusters.state import JobStatus
 from jobclusters.units import parse_memory
 
 logger = logging.getLogger(__name__)
+
+#: Seconds in which the scheduler may say goodbye to its workers.
+GOODBYE = 10.0
 
 #: Keywords that concern the cluster, not its jobs; the parent classes read those that this one doesn't.
 CLUSTER_KEYWORDS = frozenset(
@@ -223,7 +227,7 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
             self._wanted = jobs
             for name in self._surplus(len(self.worker_spec) - jobs):
                 del self.worker_spec[name]
-            while len(self.worker_spec) < jobs and self.status not in (Status.closing, Status.closed):
+            while len(self.worker_spec) < jobs and self._ending is None:
                 self.worker_spec.update(self.new_worker_spec())
         self.loop.add_callback(self._correct_state)
         return NoOpAwaitable() if self.asynchronous else None
@@ -329,8 +333,9 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
     async def _start(self) -> None:
         first = self.status is Status.created
         await super()._start()
-        if first:
+        if first and self.status is Status.running:
             self.engine.start()
+            self._following = asyncio.ensure_future(self._follow_scheduler())
 
     def __await__(self) -> Generator[Any, Any, JobCluster]:
         yield from super().__await__()
@@ -352,9 +357,12 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
 
     def _update_worker_status(self, op: str, msg: Any) -> None:
         """Hear of workers that came or went. What became of their jobs is the batch system's to tell: ask it soon."""
+        if op == "add":
+            self.engine.arrived([worker["name"] for worker in msg["workers"].values()])
+        elif msg not in self.scheduler_info["workers"]:
+            return
         # SpecCluster's would close jobs by their workers' names.
         DaskCluster._update_worker_status(self, op, msg)  # noqa: SLF001 -- the parent's parent
-        self.engine.count_workers()
         self.engine.watch.hurry()
 
     async def _close(self) -> None:
@@ -363,6 +371,7 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         if self._ending is not None:
             await self._ending
         await super()._close()
+        self.scheduler_info["workers"] = {}
 
     async def _end(self) -> None:
         if self._adaptive is not None:
@@ -371,9 +380,20 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         with self._changing:
             self._wanted = 0
             self.worker_spec.clear()
+        # The scheduler says goodbye to its workers: those it can reach end by themselves.
+        with suppress(Exception):
+            await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)
+        self.shutdown_scheduler = False  # the parent class would try to reach it
         await self.engine.close()
         for job in self._created:
             job.over()
+
+    async def _follow_scheduler(self) -> None:
+        """Close the cluster if the scheduler closes by itself, as after its ``idle_timeout``."""
+        await self.scheduler.finished()
+        if self._ending is None:
+            logger.warning("The Dask scheduler has closed; the jobs of %s are cancelled.", self.name)
+            await self._close()
 
 
 def _suffix(worker: str, processes: int) -> str:

@@ -12,7 +12,8 @@ from jobclusters.cluster import JobCluster
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, unknown
 from jobclusters.job import BatchJob
-from jobclusters.localqueue import LocalQueue, Machine, this_machine
+from jobclusters.localqueue import LocalQueue
+from jobclusters.machine import Machine, this_machine
 from jobclusters.sizes import fitting
 from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
@@ -61,6 +62,10 @@ class LocalQueueCluster(JobCluster):
 
     def _resolve(self, *args: Any) -> JobSpec:
         spec = super()._resolve(*args)
+        self._check_machine(spec)
+        return spec
+
+    def _check_machine(self, spec: JobSpec) -> None:
         machine = configured_machine()
         if not machine.holds(spec.cores, spec.memory, spec.gpus):
             fits = fitting(config.sizes().values(), machine.cores, machine.memory, machine.gpus)
@@ -69,7 +74,6 @@ class LocalQueueCluster(JobCluster):
                 f" machine ({machine.describe()}). Sizes that fit: {', '.join(fits) or 'none'}."
                 " To run it all the same: dask.config.set({'jobclusters.local.oversubscribe': True})"
             )
-        return spec
 
     def _verbs(self) -> LocalQueue:
         return local_queue()

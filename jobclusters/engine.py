@@ -95,11 +95,9 @@ class Engine:
     def jobs(self) -> dict[str, JobStatus]:
         """Give how each job stands, those that ended included, by id; by name before there is an id."""
         counts = self.count_workers()
-        past = {job_id: record.status for job_id, record in self._past.items()}
-        return past | {
-            record.job_id or name: replace(record.status, workers=counts[name])
-            for name, record in list(self.queue.records.items())
-        }
+        past = {job_id: record.status for job_id, record in list(self._past.items())}
+        live = sorted(self.queue.records.values(), key=lambda record: record.number)
+        return past | {r.job_id or r.name: replace(r.status, workers=counts[r.name]) for r in live}
 
     def summary(self) -> str:
         """Say how the jobs stand: ``7 running, 3 pending: QOSMaxCpuPerUserLimit``."""
@@ -125,12 +123,14 @@ class Engine:
     def count_workers(self) -> Counter[str]:
         """Count the registered workers of each job."""
         names = self.queue.records.keys()
-        counts = Counter(job for worker in self._workers() if (job := job_of(worker.name, names)) is not None)
-        for name in counts:
-            if not self.queue.records[name].had_worker:
-                self.queue.records[name].had_worker = True
+        return Counter(job for worker in self._workers() if (job := job_of(worker.name, names)) is not None)
+
+    def arrived(self, workers: Sequence[str]) -> None:
+        """Hear of workers that registered."""
+        for worker in workers:
+            if (job := job_of(worker, self.queue.records)) is not None:
+                self.queue.records[job].had_worker = True
                 self.keeper.worked()
-        return counts
 
     def victims(self, count: int) -> list[str]:
         """Choose the jobs that go."""

@@ -7,6 +7,7 @@ lines of the script, so that everything above it is the same code as for a batch
 from __future__ import annotations
 
 import argparse
+import asyncio
 import atexit
 import os
 import shlex
@@ -21,47 +22,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import psutil
-
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import Refused
+from jobclusters.machine import Machine, read_directives, this_machine
 from jobclusters.processes import end_processes
 from jobclusters.state import JobState, JobStatus
-from jobclusters.units import gigabytes, parse_walltime
+from jobclusters.units import gigabytes
 
 #: Seconds between SIGTERM and SIGKILL, as batch systems have it.
 KILL_WAIT = 10.0
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What this machine offers: cores, bytes of memory, GPUs; and whether larger jobs may run, alone."""
-
-    cores: int
-    memory: int
-    gpus: int = 0
-    oversubscribe: bool = False
-
-    def holds(self, cores: int, memory: int, gpus: int) -> bool:
-        """Whether a job of this shape can ever run here."""
-        return self.oversubscribe or (cores <= self.cores and memory <= self.memory and gpus <= self.gpus)
-
-    def describe(self) -> str:
-        """Say what it offers.
-
-        >>> Machine(2, 25_000_000_000).describe()
-        '2 cores, 25 GB of memory, 0 GPUs'
-        """
-        return f"{self.cores} cores, {gigabytes(self.memory)} of memory, {self.gpus} GPUs"
-
-
-def this_machine() -> Machine:
-    """Look at this machine: the cores this process may use, its memory, its NVIDIA devices."""
-    return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1,
-        memory=psutil.virtual_memory().total,
-        gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
-    )
 
 
 @dataclass
@@ -122,24 +91,30 @@ class LocalQueue:
         Refused
             If the machine can never hold one, or a directive can't be read.
         """
-        needs = _read_directives(script)
+        needs = read_directives(script)
         if not self.machine.holds(needs.cores, needs.memory, needs.gpus):
             raise Refused(
                 f"a job of {needs.cores} cores, {gigabytes(needs.memory)} and {needs.gpus} GPUs can't run on this"
                 f" machine: it has {self.machine.describe()}"
             )
+        return await asyncio.to_thread(self._queue, script, count, needs)
+
+    def _queue(self, script: str, count: int, needs: argparse.Namespace) -> list[str]:
+        environment = dict(os.environ)
         with self._lock:
             self._last_id += 1
             ids = [f"{self._last_id}_{i}" for i in range(count)] if count > 1 else [str(self._last_id)]
             for index, job_id in enumerate(ids):
-                self._jobs[job_id] = self._new_job(job_id, index, script, needs)
-            self._advance()
-            if self._thread is None or not self._thread.is_alive():
+                self._jobs[job_id] = self._new_job(job_id, index, script, needs, environment)
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="jobclusters-localqueue", daemon=True)
                 self._thread.start()
+        self._wake.set()
         return ids
 
-    def _new_job(self, job_id: str, index: int, script: str, needs: argparse.Namespace) -> _Job:
+    def _new_job(
+        self, job_id: str, index: int, script: str, needs: argparse.Namespace, environment: dict[str, str]
+    ) -> _Job:
         directory = os.getcwd()
         output = os.path.join(directory, needs.output) if needs.output else str(self._own_directory() / "%j.out")
         return _Job(
@@ -153,7 +128,7 @@ class LocalQueue:
             walltime=needs.time,
             output=output.replace("%j", job_id),
             directory=directory,
-            environment=dict(os.environ),
+            environment=environment,
             status=JobStatus(JobState.PENDING, reason="Resources", submitted=datetime.now()),
         )
 
@@ -165,28 +140,33 @@ class LocalQueue:
 
     async def cancel(self, ids: Sequence[str]) -> None:
         """Cancel jobs: SIGTERM to all their processes, SIGKILL to what is left after :data:`KILL_WAIT`."""
+        await asyncio.to_thread(self._cancel, ids)
+
+    def _cancel(self, ids: Sequence[str]) -> None:
         with self._lock:
             for job in (self._jobs[job_id] for job_id in ids if job_id in self._jobs):
                 if job.status.state is JobState.PENDING:
                     job.status = replace(job.status, state=JobState.CANCELLED, reason="", ended=datetime.now())
                 elif job.status.state is JobState.RUNNING:
                     self._begin_end(job, JobState.CANCELLED)
-            self._advance()
+        self._wake.set()
 
     async def states(self, ids: Sequence[str]) -> dict[str, JobStatus]:
         """Tell how jobs stand."""
-        with self._lock:
-            self._advance()
-            return {job_id: self._jobs[job_id].status for job_id in ids if job_id in self._jobs}
+        return await asyncio.to_thread(self._states, set(ids))
 
     async def find(self, job_name: str) -> dict[str, JobStatus]:
         """Tell how all jobs with this name stand."""
-        with self._lock:
-            return {job.id: job.status for job in self._jobs.values() if job.name == job_name}
+        ids = {job.id for job in list(self._jobs.values()) if job.name == job_name}
+        return await self.states(list(ids))
 
     async def detail(self, job_id: str) -> JobStatus | None:
         """Tell how one job stands."""
         return (await self.states([job_id])).get(job_id)
+
+    def _states(self, ids: set[str]) -> dict[str, JobStatus]:
+        with self._lock:
+            return {job_id: self._jobs[job_id].status for job_id in ids if job_id in self._jobs}
 
     def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:  # noqa: ARG002 -- one verb for all
         """Give the path of a job's output."""
@@ -203,7 +183,7 @@ class LocalQueue:
             with self._lock:
                 self._advance()
                 if all(job.status.state.ended for job in self._jobs.values()):
-                    self._thread = None
+                    self._thread = None  # under the lock: a submission now starts another
                     return
 
     def _advance(self) -> None:
@@ -234,12 +214,16 @@ class LocalQueue:
             and sum(other.gpus for other in busy) + job.gpus <= machine.gpus
         )
 
+    def _mark(self, job: _Job) -> str:
+        """Give what all processes of a job have in their environment."""
+        return f"{self.token}.{job.id}"
+
     def _start(self, job: _Job) -> None:
         taken = {device for other in self._busy() for device in other.devices}
         job.devices = [device for device in range(self.machine.gpus) if device not in taken][: job.gpus]
-        job.environment |= {"JOBCLUSTERS_JOB_ID": f"{self.token}.{job.id}", "JOBCLUSTERS_TASK_ID": str(job.index)}
+        environment = {**job.environment, "JOBCLUSTERS_JOB_ID": self._mark(job), "JOBCLUSTERS_TASK_ID": str(job.index)}
         if job.gpus:
-            job.environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, job.devices or range(job.gpus)))
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, job.devices or range(job.gpus)))
         path = self._own_directory() / f"{job.id}.sh"
         path.write_text(job.script)
         shebang = job.script.splitlines()[0]
@@ -251,7 +235,7 @@ class LocalQueue:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     cwd=job.directory,
-                    env=job.environment,
+                    env=environment,
                     start_new_session=True,
                 )
         except OSError as error:
@@ -277,7 +261,7 @@ class LocalQueue:
         process = job.process
         if process is None:
             return
-        end_processes(job.environment["JOBCLUSTERS_JOB_ID"], KILL_WAIT)
+        end_processes(self._mark(job), KILL_WAIT)
         code = process.wait()
         with self._lock:
             state = job.outcome or (JobState.COMPLETED if code == 0 else JobState.FAILED)
@@ -303,21 +287,3 @@ class LocalQueue:
                 job.process.wait()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-
-
-class _Directives(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise Refused(f"the local queue can't read the script's #JOB lines: {message}")
-
-
-def _read_directives(script: str) -> argparse.Namespace:
-    """Read the ``#JOB --option=value`` lines."""
-    parser = _Directives(prog="local queue", add_help=False, allow_abbrev=False)
-    parser.add_argument("--name", default="job")
-    parser.add_argument("--output")
-    parser.add_argument("--cores", type=int, default=1)
-    parser.add_argument("--memory", type=lambda text: int(text.removesuffix("M")) * 2**20, default=0)
-    parser.add_argument("--gpus", type=int, default=0)
-    parser.add_argument("--time", type=lambda text: parse_walltime(text, "minutes, MM:SS"))
-    lines = [line.removeprefix("#JOB") for line in script.splitlines() if line.startswith("#JOB ")]
-    return parser.parse_args([word for line in lines for word in shlex.split(line)])

@@ -1,0 +1,183 @@
+"""A batch system that does what a test tells it, for our tests and yours.
+
+It really runs the scripts, on this machine, with real workers; and it can refuse, be slow, fall silent, hold jobs,
+and end them from outside.
+
+Examples
+--------
+>>> from jobclusters.testing import ScriptedCluster, ScriptedQueue
+>>> queue = ScriptedQueue()
+>>> with ScriptedCluster(queue, cores=1, memory="256 MiB") as cluster:  # doctest: +SKIP
+...     with queue.silent("submit", carried_out=True):
+...         cluster.scale(jobs=2)
+...     cluster.wait_for_workers(2)
+...     queue.end("1_0", JobState.NODE_FAIL)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from jobclusters.clusters import LocalQueueCluster
+from jobclusters.errors import Refused, SubmitLimit, Unavailable
+from jobclusters.localqueue import LocalQueue
+from jobclusters.machine import Machine
+from jobclusters.spec import JobSpec
+from jobclusters.state import JobState, JobStatus
+
+#: Room for any test.
+LARGE = Machine(cores=10_000, memory=10**15, gpus=64)
+
+
+class ScriptedQueue(LocalQueue):
+    """A batch system that does what a test tells it.
+
+    Parameters
+    ----------
+    machine
+        What it offers to jobs.
+    hold
+        Leave jobs pending: for tests of many jobs, without processes.
+
+    Attributes
+    ----------
+    commands : list of tuple
+        Every command that was started: the verb, and the number of jobs it was about.
+    most_jobs : int or None
+        Submissions that would put more into the queue are refused whole, as SLURM does.
+    delay : float
+        Seconds that each command takes.
+    """
+
+    interval = 0.05
+
+    def __init__(self, machine: Machine = LARGE, *, hold: bool = False) -> None:
+        super().__init__(machine)
+        self.commands: list[tuple[str, int]] = []
+        self.most_jobs: int | None = None
+        self.delay = 0.0
+        self.hold = hold
+        self._refusals: list[Refused] = []
+        self._silent: dict[str, bool] = {}
+
+    def refuse(self, words: str, times: int = 1) -> None:
+        """Refuse the next submissions, in these words."""
+        self._refusals += [Refused(words)] * times
+
+    @contextmanager
+    def silent(self, *verbs: str, carried_out: bool = False) -> Iterator[None]:
+        """Answer no command of these verbs (all unless given): submit, cancel, states, find, detail.
+
+        Parameters
+        ----------
+        *verbs
+            Those that get no answer.
+        carried_out
+            Whether submissions and cancels are carried out all the same.
+        """
+        names = verbs or ("submit", "cancel", "states", "find", "detail")
+        self._silent.update(dict.fromkeys(names, carried_out))
+        try:
+            yield
+        finally:
+            for verb in names:
+                self._silent.pop(verb, None)
+
+    def end(self, job_id: str, state: JobState = JobState.CANCELLED, exit_code: int | None = None) -> None:
+        """End a job from outside, as an administrator or a dying node would."""
+        with self._lock:
+            job = self._jobs[job_id]
+            if job.status.state is JobState.RUNNING:
+                self._begin_end(job, state)
+            else:
+                job.status = replace(job.status, state=state, exit_code=exit_code)
+        self._wake.set()
+
+    def forget(self, job_id: str) -> None:
+        """Know nothing of an ended job any more."""
+        with self._lock:
+            del self._jobs[job_id]
+
+    def states_now(self) -> dict[str, JobStatus]:
+        """Tell how all jobs stand, without a command."""
+        with self._lock:
+            return {job.id: job.status for job in self._jobs.values()}
+
+    def living(self) -> list[str]:
+        """Give the ids of all jobs that haven't ended."""
+        return [job_id for job_id, status in self.states_now().items() if not status.state.ended]
+
+    # -- the verbs ----------------------------------------------------------------------------------------------
+
+    async def _command(self, verb: str, count: int) -> None:
+        self.commands.append((verb, count))
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self._silent.get(verb) is False:
+            raise Unavailable(f"{verb}: no answer")
+
+    def _answer(self, verb: str) -> None:
+        if verb in self._silent:
+            raise Unavailable(f"{verb}: carried out, but no answer")
+
+    async def submit(self, script: str, count: int) -> list[str]:
+        """Queue a script, unless told otherwise."""
+        await self._command("submit", count)
+        if self._refusals:
+            raise self._refusals.pop(0)
+        if self.most_jobs is not None and len(self.living()) + count > self.most_jobs:
+            raise SubmitLimit(f"QOSMaxSubmitJobPerUserLimit: {count} more jobs")
+        ids = await super().submit(script, count)
+        self._answer("submit")
+        return ids
+
+    async def cancel(self, ids: Sequence[str]) -> None:
+        """Cancel jobs, unless told otherwise."""
+        await self._command("cancel", len(ids))
+        await super().cancel(ids)
+        self._answer("cancel")
+
+    async def states(self, ids: Sequence[str]) -> dict[str, JobStatus]:
+        """Tell how jobs stand, unless told otherwise."""
+        await self._command("states", len(ids))
+        return await super().states(ids)
+
+    async def find(self, job_name: str) -> dict[str, JobStatus]:
+        """Tell how all jobs with this name stand, unless told otherwise."""
+        await self._command("find", 1)
+        return {job.id: job.status for job in list(self._jobs.values()) if job.name == job_name}
+
+    async def detail(self, job_id: str) -> JobStatus | None:
+        """Tell how one job stands, unless told otherwise."""
+        await self._command("detail", 1)
+        return self.states_now().get(job_id)
+
+    def _advance(self) -> None:
+        if not self.hold:
+            super()._advance()
+
+
+class ScriptedCluster(LocalQueueCluster):
+    """A cluster on a :class:`ScriptedQueue`.
+
+    Parameters
+    ----------
+    batch_system
+        It.
+    **keywords
+        As for any cluster.
+    """
+
+    def __init__(self, batch_system: ScriptedQueue, **keywords: Any) -> None:
+        self._batch_system = batch_system
+        super().__init__(**keywords)
+
+    def _check_machine(self, spec: JobSpec) -> None:
+        """Leave it to the batch system, as it would be."""
+
+    def _verbs(self) -> ScriptedQueue:
+        return self._batch_system
