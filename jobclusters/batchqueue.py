@@ -117,6 +117,8 @@ class BatchQueue:
         self.closing = False
         #: Why jobs wait that the batch system wouldn't take yet; "" if none do.
         self.held_back = ""
+        #: Nodes that new jobs stay away from.
+        self.exclude: frozenset[str] = frozenset()
         self._render = render
         self._owner = owner
         self._log = log
@@ -208,9 +210,10 @@ class BatchQueue:
         array = len(records) > 1
         name = records[0].name.rpartition("-")[0] if array else records[0].name
         first = records[0].number if array else None
+        exclude = tuple(sorted(self.exclude))
         self._log.submitting(job_name)
         try:
-            script = self._render(replace(spec, job_name=job_name, worker_name=name, first=first))
+            script = self._render(replace(spec, job_name=job_name, worker_name=name, first=first, exclude=exclude))
             ids = await self._submit_for_sure(script, job_name, len(records))
         except (Refused, NoBatchSystem) as error:
             self._log.refused(job_name)
@@ -298,6 +301,8 @@ class BatchQueue:
                 self._hold_back(array, SubmitLimit(self.held_back))
         if went:
             self.held_back = ""
+        #: Nodes that new jobs stay away from.
+        self.exclude: frozenset[str] = frozenset()
 
     # -- cancelling ---------------------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
             self.engine.verbs.check()
             if self.spec.log_directory:
                 os.makedirs(self.spec.log_directory, exist_ok=True)
-        self.engine.keeper.reset()
+        self.engine.reset()
         return self._want(wanted)
 
     def _want(self, jobs: int) -> Any:

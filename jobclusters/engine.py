@@ -90,6 +90,11 @@ class Engine:
             self._janitor.goodbye()
         # else the janitor stays, and goes on trying when this process has ended
 
+    def reset(self) -> None:
+        """Start afresh: the person asked for something new."""
+        self.keeper.reset()
+        self.queue.exclude = frozenset()
+
     # -- what is known ------------------------------------------------------------------------------------------
 
     def jobs(self) -> dict[str, JobStatus]:
@@ -199,6 +204,7 @@ class Engine:
 
     def _ended(self, records: Sequence[JobRecord]) -> None:
         self.keeper.ended(records)
+        self.queue.exclude = self.keeper.bad_nodes
         for record in records:
             self._past[str(record.job_id)] = record
         while len(self._past) > REMEMBERED:

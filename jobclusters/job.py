@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from distributed.core import Status
@@ -59,9 +60,8 @@ class BatchJob(Job):  # type: ignore[misc]
         self.name = name
         self.queue = queue
         self.template_dirs = template_dirs
-        args = spec.worker_args + connection_args(protocol, security, interface)
-        self.spec = replace(spec, scheduler=str(scheduler), worker_name=str(name), worker_args=args)
-        self.record = JobRecord(str(name), _number(str(name)), replace(self.spec, worker_name=""))
+        self.spec = _connected(spec, str(scheduler), protocol, security, interface)
+        self.record = JobRecord(str(name), _number(str(name)), self.spec)
         self.worker_cores = spec.cores
         self.worker_memory = spec.memory
         self.worker_processes = spec.processes
@@ -91,7 +91,7 @@ class BatchJob(Job):  # type: ignore[misc]
 
     def job_script(self) -> str:
         """Print the script."""
-        return render(self.spec, self.dialect, self.template_dirs)
+        return render(replace(self.spec, worker_name=str(self.name)), self.dialect, self.template_dirs)
 
     async def start(self) -> None:
         """Ask for the job; a refusal reaches the person through the cluster."""
@@ -109,6 +109,15 @@ class BatchJob(Job):  # type: ignore[misc]
         """Note that the job has ended."""
         self.status = Status.closed
         self._event_finished.set()
+
+
+@lru_cache(maxsize=32)
+def _connected(
+    spec: JobSpec, scheduler: str, protocol: str | None, security: Security | None, interface: str | None
+) -> JobSpec:
+    """Complete a spec with its scheduler; all jobs of a cluster share one, so that they can share an array."""
+    args = spec.worker_args + connection_args(protocol, security, interface)
+    return replace(spec, scheduler=scheduler, worker_args=args)
 
 
 def _number(name: str) -> int:

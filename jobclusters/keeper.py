@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: Jobs that may end in a row before any worker registers; then submitting stops.
 FAILURES = 3
+#: Jobs that may end so on one node; then the next ones stay away from it.
+NODE_FAILURES = 2
 
 
 class Worker(Protocol):
@@ -54,6 +57,7 @@ class Keeper:
         self._in_a_row = 0
         self._deaths: list[str] = []
         self._refusal: QueueError | None = None
+        self._by_node: Counter[str] = Counter()
         self.ever_worked = False
         #: Why nothing is submitted any more; "" while it is.
         self.stopped = ""
@@ -63,7 +67,13 @@ class Keeper:
         self._in_a_row = 0
         self._deaths = []
         self._refusal = None
+        self._by_node.clear()
         self.stopped = ""
+
+    @property
+    def bad_nodes(self) -> frozenset[str]:
+        """Nodes on which several jobs ended before a worker registered."""
+        return frozenset(node for node, count in self._by_node.items() if count >= NODE_FAILURES)
 
     def worked(self) -> None:
         """Note that a worker registered."""
@@ -87,7 +97,13 @@ class Keeper:
                 logger.warning("A job ended before a worker registered: %s", text)
                 if record.status.state is not JobState.CANCELLED:
                     self._deaths.append(text)
+                    self._blame(record.status.node)
                 self._count(text)
+
+    def _blame(self, node: str) -> None:
+        self._by_node[node] += bool(node)
+        if self._by_node[node] == NODE_FAILURES:
+            logger.warning("%d jobs failed on node %s: new jobs stay away from it.", NODE_FAILURES, node)
 
     def _count(self, text: str) -> None:
         self._in_a_row += 1

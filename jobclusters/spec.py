@@ -34,6 +34,8 @@ class JobSpec:
         Workers in the job, threads of each, and bytes of memory at which Dask pauses each.
     queue, account, qos, walltime, requeue, log_directory
         None leaves them to the batch system.
+    exclude
+        Nodes to stay away from.
     directives
         More directives, as the user or the site wrote them.
     directives_skip
@@ -68,6 +70,7 @@ class JobSpec:
     walltime: timedelta | None = None
     requeue: bool | None = None
     log_directory: str | None = None
+    exclude: tuple[str, ...] = ()
     directives: tuple[str, ...] = ()
     directives_skip: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()

@@ -78,8 +78,12 @@ class Watch:
         """Wait for the next question: at least the queue's interval, then until something happens or time is up."""
         await asyncio.sleep(self._queue.verbs.interval)
         followed = any(record.job_id is not None for record in self._queue.records.values())
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._queue.changed.wait(), self._interval if followed else None)
+        # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation that comes together with the event.
+        changed = asyncio.ensure_future(self._queue.changed.wait())
+        try:
+            await asyncio.wait([changed], timeout=self._interval if followed else None)
+        finally:
+            changed.cancel()
         if self._queue.changed.is_set():
             self._interval = self._queue.verbs.interval
         self._queue.changed.clear()

@@ -1,0 +1,325 @@
+"""The job engine on a scripted batch system: real workers where results matter, held jobs where numbers do."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+from distributed import Client, wait
+
+from jobclusters import InvalidRequest, JobsFailed, Refused
+from jobclusters.state import JobState
+from jobclusters.testing import ScriptedCluster, ScriptedQueue
+
+SMALL = {"cores": 1, "memory": "200 MiB", "silence_logs": "error", "scheduler_options": {"dashboard": False}}
+
+
+def until(condition, seconds=30.0):
+    """Wait for a condition, and fail if it doesn't come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def queue():
+    return ScriptedQueue()
+
+
+@pytest.fixture
+def held():
+    return ScriptedQueue(hold=True)
+
+
+@pytest.fixture(params=[1, 2], ids=["processes=1", "processes=2"])
+def many(request):
+    return {**SMALL, "cores": request.param, "processes": request.param, "memory": f"{200 * request.param} MiB"}
+
+
+def verbs(queue, verb):
+    return [count for each, count in queue.commands if each == verb]
+
+
+def test_jobs_compute_and_leave_nothing(queue):
+    with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=2)
+        client.wait_for_workers(2, timeout=60)
+        assert client.submit(sum, range(10)).result() == 45
+        assert {status.state for status in cluster.jobs.values()} == {JobState.RUNNING}
+    assert queue.living() == [] or {queue.states_now()[job].state for job in queue.living()} == {JobState.COMPLETING}
+    until(lambda: queue.living() == [])
+    assert verbs(queue, "submit") == [2]
+
+
+def test_a_thousand_jobs_cost_a_command_each_way(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=1000)
+        until(lambda: len(held.living()) == 1000)
+        cluster.scale(jobs=10)
+        until(lambda: len(held.living()) == 10)
+        assert verbs(held, "submit") == [1000]
+        assert verbs(held, "cancel") == [990]
+    assert held.living() == []
+    assert verbs(held, "cancel") == [990, 10]
+
+
+def test_the_oldest_pending_jobs_stay(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=5)
+        until(lambda: len(held.living()) == 5)
+        cluster.scale(jobs=2)
+        until(lambda: len(held.living()) == 2)
+        assert held.living() == ["1_0", "1_1"]
+
+
+def test_names_are_never_used_twice(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        for jobs in (3, 1, 3):
+            cluster.scale(jobs=jobs)
+            until(lambda: len(held.living()) == jobs)
+        assert sorted(cluster.worker_spec) == [
+            f"LocalQueueCluster-{i}".replace("LocalQueue", "Scripted") for i in (0, 3, 4)
+        ]
+
+
+def test_results_survive_scaling_down(queue, many):
+    with ScriptedCluster(queue, **many) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=3)
+        workers = 3 * many["processes"]
+        client.wait_for_workers(workers, timeout=60)
+        names = list(client.scheduler_info(n_workers=-1)["workers"])
+        held = [
+            client.submit(lambda i: (i, "x" * 1000), i, workers=[names[i % workers]], pure=False) for i in range(30)
+        ]
+        wait(held)
+        cluster.scale(jobs=1)
+        until(lambda: len(cluster.scheduler.workers) == many["processes"])
+        recomputed = client.run_on_scheduler(
+            lambda dask_scheduler: sum(ts.state != "memory" for ts in dask_scheduler.tasks.values())
+        )
+        assert recomputed == 0
+        assert [value for value, _ in client.gather(held)] == list(range(30))
+
+
+@pytest.mark.parametrize("state", [JobState.TIMEOUT, JobState.NODE_FAIL, JobState.CANCELLED])
+def test_a_job_that_dies_is_replaced_once(queue, many, state):
+    with ScriptedCluster(queue, **many) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=2)
+        client.wait_for_workers(2 * many["processes"], timeout=60)
+        queue.end("1_0", state)
+        until(lambda: len(queue.states_now()) == 3 and not any(n.endswith("-0") for n in cluster.worker_spec))
+        client.wait_for_workers(2 * many["processes"], timeout=60)
+        assert sum(not status.state.ended for status in cluster.jobs.values()) == 2
+        assert verbs(queue, "submit") == [2, 1]
+        assert cluster.jobs["1_0"].state is state
+
+
+def test_a_refusal_reaches_the_person_in_its_own_words(held, caplog):
+    held.refuse("sbatch: error: invalid partition specified: nosuch")
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=3)
+        with pytest.raises(Refused, match="invalid partition specified: nosuch"):
+            cluster.wait_for_workers(3, timeout=30)
+        assert "invalid partition" in caplog.text
+        assert verbs(held, "submit") == [3], "a refused request is not repeated"
+        cluster.scale(jobs=3)
+        until(lambda: len(held.living()) == 3)
+
+
+def test_an_array_too_large_is_halved(held):
+    held.refuse("x")
+    held.dialect = type("Small", (type(held.dialect),), {"array_words": ("x",)})()
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=10)
+        until(lambda: len(held.living()) == 10)
+    assert verbs(held, "submit") == [10, 5, 5]
+
+
+def test_a_submit_limit_takes_what_fits_and_the_rest_later(held, caplog):
+    held.most_jobs = 5
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=8)
+        until(lambda: len(held.living()) == 5 and "held back" in repr(cluster))
+        assert caplog.text.count("takes no more jobs for now") == 1
+        assert "QOSMaxSubmitJobPerUserLimit" in caplog.text
+        held.most_jobs = 100
+        held.end("1" if "1" in held.living() else held.living()[0])
+        until(lambda: len(held.living()) == 8)
+        assert len(cluster.worker_spec) == 8
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_submission_without_an_answer_happens_exactly_once(held, monkeypatch, carried_out):
+    monkeypatch.setattr("jobclusters.batchqueue.LOOK", (0.1, 0.2))
+    with ScriptedCluster(held, **SMALL) as cluster:
+        with held.silent("submit", carried_out=carried_out):
+            cluster.scale(jobs=4)
+            until(lambda: verbs(held, "submit"))
+        until(lambda: len([job for job in cluster.jobs if "_" in job]) == 4)
+        assert len(held.states_now()) == 4
+    assert held.living() == []
+
+
+def test_silence_is_no_death(queue, caplog):
+    with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=1)
+        client.wait_for_workers(1, timeout=60)
+        with queue.silent():
+            cluster.engine.watch.hurry()
+            until(lambda: "does not answer" in caplog.text)
+            assert client.submit(sum, [1, 2]).result() == 3
+        cluster.engine.watch.hurry()
+        until(lambda: "answers again" in caplog.text)
+        assert len(queue.states_now()) == 1
+        assert caplog.text.count("does not answer") == 1
+
+
+def test_a_forgotten_job_is_dead_only_at_the_second_look(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=1)
+        until(lambda: "1" in cluster.jobs)
+        held.forget("1")
+        until(lambda: cluster.jobs.get("1") and cluster.jobs["1"].state is JobState.GONE)
+        until(lambda: len(held.living()) == 1)
+        assert verbs(held, "submit") == [1, 1]
+
+
+def test_jobs_that_end_before_a_worker_tell_why_at_once(queue):
+    with ScriptedCluster(queue, job_script_prologue=["echo no space left on device", "exit 3"], **SMALL) as cluster:
+        cluster.scale(jobs=1)
+        started = time.monotonic()
+        with pytest.raises(JobsFailed) as raised:
+            cluster.wait_for_workers(1, timeout=60)
+        assert time.monotonic() - started < 30
+        text = str(raised.value)
+        assert "exit code 3" in text
+        assert "| no space left on device" in text
+        assert "local_directory" in text
+
+
+def test_three_failures_in_a_row_stop_submitting_until_the_next_scale(queue, caplog):
+    with ScriptedCluster(queue, job_script_prologue=["exit 1"], **SMALL) as cluster:
+        cluster.scale(jobs=1)
+        until(lambda: "No more jobs are submitted" in caplog.text)
+        assert len(queue.states_now()) == 3
+        assert "stopped: 3 failures in a row" in repr(cluster)
+        cluster.scale(jobs=1)
+        until(lambda: len(queue.states_now()) == 6)
+
+
+def test_a_missing_python_is_named(queue):
+    with ScriptedCluster(queue, python="/no/such/python", **SMALL) as cluster:
+        cluster.scale(jobs=1)
+        with pytest.raises(JobsFailed, match="Python was not found on the node"):
+            cluster.wait_for_workers(1, timeout=60)
+
+
+def test_logs_of_jobs_that_never_had_a_worker(queue):
+    with ScriptedCluster(queue, job_script_prologue=["echo one", "echo two", "exit 1"], **SMALL) as cluster:
+        cluster.scale(jobs=1)
+        until(lambda: cluster.jobs.get("1") and cluster.jobs["1"].state.ended)
+        assert cluster.get_job_logs("1") == {"1": "one\ntwo\n"}
+        assert cluster.get_job_logs("1", tail=1) == {"1": "two\n"}
+        with pytest.raises(InvalidRequest, match="unknown job '77'"):
+            cluster.get_job_logs("77")
+
+
+def test_close_is_idempotent_and_says_what_it_could_not_cancel(held, monkeypatch, caplog):
+    monkeypatch.setattr("jobclusters.batchqueue.VERIFY", 0.5)
+    cluster = ScriptedCluster(held, **SMALL)
+    cluster.scale(jobs=2)
+    until(lambda: len(held.living()) == 2)
+    with held.silent("cancel", "states"):
+        cluster.close()
+    cluster.close()
+    assert "Could not cancel these jobs" in caplog.text
+    assert "1_0, 1_1" in caplog.text
+    cluster.engine._janitor.goodbye()
+
+
+def test_scaling_back_before_anything_was_submitted_submits_nothing(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=5)
+        cluster.scale(jobs=0)
+    assert held.living() == []
+
+
+def test_a_slow_submission_does_not_hold_up_close(held):
+    held.delay = 1.0
+    cluster = ScriptedCluster(held, **SMALL)
+    cluster.scale(jobs=5)
+    cluster.close()
+    assert held.living() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"n": -1}, "n must be at least 0"),
+        ({"jobs": "many"}, "jobs must be a whole number"),
+        ({"cores": -3}, "cores must be at least 0"),
+        ({"memory": "much"}, "memory 'much' can't be read"),
+    ],
+)
+def test_scale_refuses_what_is_no_amount(held, call, words):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        with pytest.raises(InvalidRequest, match=words):
+            cluster.scale(**call)
+        assert cluster.worker_spec == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "jobs"), [({"n": 5}, 3), ({"jobs": 3}, 3), ({"cores": 5}, 3), ({"memory": "900 MiB"}, 3), ({"n": 0}, 0)]
+)
+def test_scale_counts_whole_jobs_in_every_unit(held, call, jobs):
+    with ScriptedCluster(held, **{**SMALL, "cores": 2, "processes": 2, "memory": "400 MiB"}) as cluster:
+        cluster.scale(**call)
+        assert len(cluster.worker_spec) == jobs
+
+
+def test_the_cluster_ends_with_its_scheduler(held):
+    options = {"dashboard": False, "idle_timeout": "500ms"}
+    with ScriptedCluster(held, **{**SMALL, "scheduler_options": options}) as cluster:
+        cluster.scale(jobs=2)
+        until(lambda: cluster.status.name == "closed")
+        assert held.living() == []
+
+
+def test_every_worker_knows_its_job(queue):
+    with ScriptedCluster(queue, **{**SMALL, "cores": 2, "processes": 2}) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=2)
+        client.wait_for_workers(4, timeout=60)
+        names = sorted(client.run(lambda dask_worker: dask_worker.name).values())
+        assert names == sorted(cluster.plan) == sorted(cluster.observed)
+        assert [status.workers for status in cluster.jobs.values()] == [2, 2]
+
+
+def test_an_interpreter_that_exits_without_closing_leaves_no_processes(tmp_path):
+    import subprocess
+    import sys
+
+    import psutil
+
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from jobclusters.testing import ScriptedCluster, ScriptedQueue\n"
+        "if __name__ == '__main__':\n"
+        "    queue = ScriptedQueue()\n"
+        "    cluster = ScriptedCluster(queue, cores=1, memory='200 MiB', n_workers=2)\n"
+        "    cluster.wait_for_workers(2)\n"
+        "    print(queue.token, flush=True)\n"
+        "    import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    from jobclusters.processes import job_processes
+
+    token = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False).stdout.strip()
+    assert token
+    until(lambda: not job_processes(token))
+    until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if token in (p.info["cmdline"] or [])])
+
+
+@pytest.fixture(autouse=True)
+def messages(caplog):
+    caplog.set_level(logging.WARNING, logger="jobclusters")
