@@ -301,8 +301,6 @@ class BatchQueue:
                 self._hold_back(array, SubmitLimit(self.held_back))
         if went:
             self.held_back = ""
-        #: Nodes that new jobs stay away from.
-        self.exclude: frozenset[str] = frozenset()
 
     # -- cancelling ---------------------------------------------------------------------------------------------
 

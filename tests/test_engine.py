@@ -12,7 +12,7 @@ from jobclusters import InvalidRequest, JobsFailed, Refused
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
 
-SMALL = {"cores": 1, "memory": "200 MiB", "silence_logs": "error", "scheduler_options": {"dashboard": False}}
+SMALL = {"cores": 1, "memory": "1 GiB", "silence_logs": "error", "scheduler_options": {"dashboard": False}}
 
 
 def until(condition, seconds=30.0):
@@ -35,7 +35,7 @@ def held():
 
 @pytest.fixture(params=[1, 2], ids=["processes=1", "processes=2"])
 def many(request):
-    return {**SMALL, "cores": request.param, "processes": request.param, "memory": f"{200 * request.param} MiB"}
+    return {**SMALL, "cores": request.param, "processes": request.param, "memory": f"{request.param} GiB"}
 
 
 def verbs(queue, verb):
@@ -271,10 +271,10 @@ def test_scale_refuses_what_is_no_amount(held, call, words):
 
 
 @pytest.mark.parametrize(
-    ("call", "jobs"), [({"n": 5}, 3), ({"jobs": 3}, 3), ({"cores": 5}, 3), ({"memory": "900 MiB"}, 3), ({"n": 0}, 0)]
+    ("call", "jobs"), [({"n": 5}, 3), ({"jobs": 3}, 3), ({"cores": 5}, 3), ({"memory": "5 GiB"}, 3), ({"n": 0}, 0)]
 )
 def test_scale_counts_whole_jobs_in_every_unit(held, call, jobs):
-    with ScriptedCluster(held, **{**SMALL, "cores": 2, "processes": 2, "memory": "400 MiB"}) as cluster:
+    with ScriptedCluster(held, **{**SMALL, "cores": 2, "processes": 2, "memory": "2 GiB"}) as cluster:
         cluster.scale(**call)
         assert len(cluster.worker_spec) == jobs
 
@@ -307,7 +307,7 @@ def test_an_interpreter_that_exits_without_closing_leaves_no_processes(tmp_path)
         "from jobclusters.testing import ScriptedCluster, ScriptedQueue\n"
         "if __name__ == '__main__':\n"
         "    queue = ScriptedQueue()\n"
-        "    cluster = ScriptedCluster(queue, cores=1, memory='200 MiB', n_workers=2)\n"
+        "    cluster = ScriptedCluster(queue, cores=1, memory='1 GiB', n_workers=2)\n"
         "    cluster.wait_for_workers(2)\n"
         "    print(queue.token, flush=True)\n"
         "    import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-worker
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=32
+#SBATCH --mem=232697M
+#SBATCH --gpus-per-node=4
+#SBATCH --time=0-00:30:00
+
+name=dask-worker
+name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 209426MiB --nanny --resources GPU=4 --death-timeout 60

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-worker
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=32
+#SBATCH --mem=232697M
+#SBATCH --gpus-per-node=4
+#SBATCH --time=0-00:30:00
+
+name=dask-worker
+name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+number=0
+for gpu in $(echo "$gpus" | tr ',' ' '); do
+  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --nanny --resources GPU=1 --death-timeout 60 &
+  workers="$workers $!"
+  number=$((number + 1))
+done
+status=0
+for process in $workers; do
+  # A signal that this shell forwards ends the first wait early.
+  wait "$process" || wait "$process" || status=$?
+done
+exit "$status"

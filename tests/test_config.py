@@ -1,0 +1,182 @@
+"""The configuration: Dask's conventions, dask-jobqueue's settings, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask.config
+import pytest
+import yaml
+
+from jobclusters import InvalidRequest, config, job_script
+from jobclusters.dialects import DIALECTS
+from jobclusters.request import job_keywords
+
+SLURM = DIALECTS["slurm"]
+OWN = Path(config.__file__).with_name("jobclusters.yaml")
+
+# What a user may have set in jobqueue.slurm, with what it does to the script.
+SETTINGS = {
+    "name": ("my-name", "--job-name=my-name"),
+    "cores": (24, "--cpus-per-task=24"),
+    "memory": ("128GB", "--mem=122071M"),
+    "processes": (3, "--nworkers 3"),
+    "python": ("python3.11", "exec python3.11 -m"),
+    "death-timeout": (77, "--death-timeout 77"),
+    "local-directory": ("/scratch", "--local-directory /scratch"),
+    "extra": (["--lifetime", "1h"], "--lifetime 1h"),
+    "worker-command": ("my.worker", "-m my.worker"),
+    "worker-extra-args": (["--lifetime", "1h"], "--lifetime 1h"),
+    "shebang": ("#!/bin/bash -l", "#!/bin/bash -l\n"),
+    "queue": ("normal", "--partition=normal"),
+    "account": ("physics", "--account=physics"),
+    "walltime": ("02:00:00", "--time=0-02:00:00"),
+    "env-extra": (["module load x"], "\nmodule load x\n"),
+    "job-script-prologue": (["module load x"], "\nmodule load x\n"),
+    "job-cpu": (7, "--cpus-per-task=7"),
+    "job-mem": ("7G", "--mem=7G"),
+    "job-extra": (["--exclusive"], "#SBATCH --exclusive\n"),
+    "job-extra-directives": (["--exclusive"], "#SBATCH --exclusive\n"),
+    "log-directory": ("/logs", "--output=/logs/"),
+}
+FOR_THE_CLUSTER = {"interface", "shared-temp-directory", "scheduler-options"}
+
+
+def spelled(name):
+    return name.replace("-", "_")
+
+
+@pytest.mark.parametrize("spelling", [str, spelled])
+@pytest.mark.parametrize("key", SETTINGS)
+def test_settings_of_dask_jobqueue_reach_the_script(configure, key, spelling):
+    value, text = SETTINGS[key]
+    section = {"cores": 1, "memory": "1GB", spelling(key): value}
+    configure(user=yaml.safe_dump({"jobqueue": {"slurm": section}}))
+    assert text in job_script("slurm")
+
+
+def test_skipping_directives_by_a_setting(configure):
+    configure(user="jobqueue: {slurm: {cores: 1, memory: 1GB, job-directives-skip: [--mem]}}")
+    assert "--mem=" not in job_script("slurm")
+
+
+def test_no_setting_of_dask_jobqueue_is_forgotten():
+    assert set(config.jobqueue_defaults()["slurm"]) == {*SETTINGS, "job-directives-skip", *FOR_THE_CLUSTER}
+
+
+def test_settings_for_the_cluster_are_no_keywords_of_its_jobs(configure):
+    configure(user="jobqueue: {slurm: {interface: ib0, scheduler-options: {port: 1}, shared-temp-directory: /x}}")
+    settings = config.jobqueue(SLURM, None)
+    assert (settings["interface"], settings["scheduler_options"]["port"]) == ("ib0", 1)
+    assert not {"interface", "scheduler_options", "shared_temp_directory"} & config.site(SLURM).job.keys()
+
+
+def test_user_over_site_over_default(configure):
+    configure(
+        site="jobqueue: {slurm: {queue: site, account: site}}",
+        user="jobqueue: {slurm: {queue: user, job-extra: [--x]}}",
+    )
+    settings = config.jobqueue(SLURM, None)
+    assert [settings[key] for key in ("queue", "account", "walltime")] == ["user", "site", "00:30:00"]
+
+
+def test_environment_variables_count(configure, monkeypatch):
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__QUEUE", "from-env")
+    configure()
+    assert "--partition=from-env" in job_script("slurm", worker_size="large")
+
+
+def test_a_section_of_ones_own(configure):
+    configure(user="jobqueue: {slurm: {queue: not-here}, big: {queue: big, cores: 2, memory: 4GB}}")
+    text = job_script("slurm", config_name="big")
+    assert "--partition=big" in text
+    assert "--time=0-00:30:00" in text, "what it doesn't say is SLURM's default"
+
+
+@pytest.mark.parametrize(
+    ("user", "keywords", "words"),
+    [
+        ("jobqueue: {big: {}}", {"config_name": "bg"}, "unknown config_name 'bg': did you mean 'big'?"),
+        ("jobqueue: {slurm: {quue: x}}", {}, "unknown key of jobqueue.slurm 'quue': did you mean 'queue'?"),
+        ("jobqueue: {big: {quue: x}}", {"config_name": "big"}, "unknown key of jobqueue.big 'quue'"),
+        ("jobclusters: {memory-headrom: 1}", {}, "unknown key of jobclusters 'memory-headrom': did you mean 'memory-headroom'?"),
+        ("jobclusters: {local: {core: 1}}", {}, "unknown key of jobclusters.local 'core': did you mean 'cores'?"),
+        ("jobclusters: {memory-headroom: 0.9}", {}, "must be a share between 0 and 0.5, not 0.9"),
+        ("jobclusters: {memory_headroom: ten}", {}, "must be a share between 0 and 0.5, not 'ten'"),
+        ("jobclusters: {memory-headroom: .nan}", {}, "must be a share between 0 and 0.5, not nan"),
+        ("jobclusters: {sizes: {x: {cores: 1}}}", {}, "jobclusters.sizes.x: memory missing"),
+        ("jobqueue: {slurm: {walltime: soon}}", {}, "walltime 'soon' can't be read"),
+        pytest.param(
+            "jobclusters: {spot: {slurm: {quue: x}}}", {}, "'quue'",
+            marks=pytest.mark.xfail(strict=True, reason="spot isn't checked"),
+        ),
+        pytest.param(
+            "jobclusters: {spot: {slrum: {queue: x}}}", {}, "'slrum'",
+            marks=pytest.mark.xfail(strict=True, reason="spot isn't checked"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_means_nothing_is_refused(configure, user, keywords, words):
+    configure(user=user)
+    with pytest.raises(InvalidRequest) as caught:
+        job_script("slurm", worker_size="large", **keywords)
+    assert words in str(caught.value)
+
+
+def test_keywords_of_ours_may_stand_in_a_section(configure):
+    configure(user="jobqueue: {slurm: {qos: low, gpu-type: a100, nanny: false}}")
+    text = job_script("slurm", worker_size="g4dnxlarge")
+    assert "--qos=low" in text
+    assert "--gpus-per-node=a100:1" in text
+    assert "--no-nanny" in text
+
+
+def test_headroom_is_the_sites_choice(configure):
+    configure(site="jobclusters: {memory-headroom: 0.5}")
+    assert "--memory-limit 7629MiB" in job_script("slurm", worker_size="large")
+
+
+def test_spot(configure):
+    configure(site="jobclusters: {spot: {slurm: {queue: cheap}}}")
+    text = job_script("slurm", worker_size="large", worker_is_spot=True)
+    assert "--partition=cheap\n" in text
+    assert "--requeue\n" in text
+    assert "--qos" not in text
+
+
+def test_template_directories(configure, tmp_path, monkeypatch):
+    (tmp_path / "slurm.sh.j2").write_text("#!mine\n")
+    monkeypatch.setenv("TEMPLATES", str(tmp_path))
+    for value in ("$TEMPLATES", "[/nowhere, $TEMPLATES]", "[~/../" + tmp_path.name + ", $TEMPLATES]"):
+        configure(user=f"jobclusters: {{template-dirs: {value}}}")
+        assert job_script("slurm", worker_size="large") == "#!mine\n"
+
+
+def test_our_file_is_copied_once_as_comments(configure, home):
+    copy = home / "user" / "jobclusters.yaml"
+    job_script("slurm", worker_size="large")
+    assert yaml.safe_load(copy.read_text()) is None, "a copy that said something would hide later defaults"
+    assert "memory-headroom: 0.1" in copy.read_text()
+    copy.write_text("jobclusters: {memory-headroom: 0.2}")
+    config.load.cache_clear()
+    config.load()
+    assert copy.read_text() == "jobclusters: {memory-headroom: 0.2}"
+
+
+def test_a_home_that_cannot_be_written_to_is_no_error(home, monkeypatch):
+    (home / "file").write_text("")
+    monkeypatch.setattr(dask.config, "PATH", str(home / "file" / "dask"))
+    assert job_script("slurm", worker_size="large")
+
+
+def test_our_files_sizes_have_no_key_that_we_would_refuse():
+    defaults = yaml.safe_load(OWN.read_text())["jobclusters"]
+    assert set(defaults["spot"]) == set(DIALECTS)
+    for system, section in defaults["spot"].items():
+        assert set(section) <= job_keywords(DIALECTS[system])
+
+
+def test_reading_leaves_other_settings_alone(configure):
+    configure(user="distributed: {worker: {memory: {pause: 0.123}}}")
+    config.load()
+    assert dask.config.get("distributed.worker.memory.pause") == 0.123

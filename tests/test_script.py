@@ -1,0 +1,502 @@
+"""Job scripts: compared whole with tests/scripts/, checked by bash and shellcheck, and run.
+
+After a change of the templates: ``pytest tests/test_script.py --rewrite-scripts``, and read the difference.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sysconfig
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from jobclusters import config
+from jobclusters.dialects import DIALECTS
+from jobclusters.errors import InvalidRequest, TemplateError
+from jobclusters.request import resolve
+from jobclusters.script import command, directive, render, shell
+
+SCRIPTS = Path(__file__).parent / "scripts"
+OURS = yaml.safe_load(Path(config.__file__).with_name("jobclusters.yaml").read_text())["jobclusters"]
+
+SITE_TEMPLATE = """\
+{% extends "jobclusters/slurm.sh.j2" %}
+{% block directives %}
+{{ super() }}
+#SBATCH --licenses=dask
+{% endblock %}
+{% block prologue %}
+module load site/default
+{{ super() }}
+{% endblock %}
+"""
+
+
+def script(system="slurm", *, first=None, worker_name="dask-worker", template_dirs=(), **keywords):
+    """Render what a cluster would submit; ``first`` makes it the script of an array."""
+    dialect = DIALECTS[system]
+    keywords = {"python": "python", **keywords}
+    spec = resolve(dialect, keywords, config.site(dialect), worker_name, "tcp://10.0.0.1:8786")
+    return render(replace(spec, first=first), dialect, template_dirs)
+
+
+SMALL = {"cores": 1, "memory": "1 GiB"}
+FULL = {
+    "worker_size": "large",
+    "processes": 2,
+    "nthreads": 2,
+    "job_name": "my job",
+    "queue": "normal",
+    "walltime": "1-12",
+    "log_directory": "/my logs/",
+    "shebang": "#!/bin/bash",
+    "python": "apptainer exec 'my image.sif' python",
+    "local_directory": "$TMPDIR/dask",
+    "death_timeout": 300,
+    "job_extra_directives": ["--exclusive", "--mail-type=END"],
+    "job_script_prologue": ["module load python", "export OMP_NUM_THREADS=1"],
+    "worker_extra_args": ["--lifetime", "55m", "--preload 'my module'"],
+    "worker_class": "mine.Nanny",
+    "worker_options": {"resources": {"fast": 1}},
+}
+CASES = {
+    **{f"slurm-size-{size}": {"worker_size": size} for size in OURS["sizes"]},
+    "slurm-slides": {
+        "queue": "normal",
+        "cores": 24,
+        "memory": "128GB",
+        "walltime": "02:00:00",
+        "job_extra": ["--constraint=haswell"],
+    },
+    "slurm-full": {**FULL, "account": "physics", "qos": "low", "job_cpu": 4, "job_mem": "20G"},
+    "slurm-spot": {"worker_size": "large", "worker_is_spot": True, "queue": "spot", "qos": "low"},
+    "slurm-gpu": {"cores": 8, "memory": "61 GB", "gpus": 1},
+    "slurm-gpu-type": {"worker_size": "p38xlarge", "gpu_type": "v100"},
+    "slurm-gpus-of-one-worker": {"worker_size": "p38xlarge", "processes": 1},
+    "slurm-epilogue": {**SMALL, "job_script_epilogue": ["rm -rf /scratch/mine", "echo finished"]},
+    "slurm-array": {**SMALL, "first": 7, "worker_name": "C"},
+    "slurm-array-gpu": {"worker_size": "p38xlarge", "first": 0, "worker_name": "C"},
+    "slurm-log-directory": {**SMALL, "log_directory": "/my logs"},
+    "slurm-log-directory-array": {**SMALL, "log_directory": "/logs", "first": 0},
+    "slurm-site-template": {**SMALL, "job_script_prologue": ["module load mine"]},
+    "slurm-skip-long": {**SMALL, "job_directives_skip": ["--mem", "--ntasks"]},
+    "slurm-skip-short": {**SMALL, "job_directives_skip": ["-t", "-n", "-J"]},
+    "slurm-skip-value": {**SMALL, "job_directives_skip": ["--nodes=1", "-n 1", "--cpus-per-task=2", "--mem=1G"]},
+    "local-large": {"worker_size": "large"},
+    "local-full": FULL,
+    "local-gpu": {"worker_size": "p38xlarge"},
+    "local-array": {**SMALL, "first": 3, "worker_name": "C", "log_directory": "/logs"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_script(case, request, tmp_path):
+    template_dirs = ()
+    if case == "slurm-site-template":
+        (tmp_path / "slurm.sh.j2").write_text(SITE_TEMPLATE)
+        template_dirs = (str(tmp_path),)
+    text = script(case.partition("-")[0], template_dirs=template_dirs, **CASES[case])
+    file = SCRIPTS / f"{case}.sh"
+    if request.config.getoption("--rewrite-scripts"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_there_are_no_other_scripts():
+    assert {file.stem for file in SCRIPTS.iterdir()} == set(CASES)
+
+
+def test_bash_can_read_the_scripts():
+    for file in SCRIPTS.iterdir():
+        subprocess.run(["bash", "-n", file], check=True)
+
+
+def test_shellcheck_finds_nothing():
+    program = Path(sysconfig.get_path("scripts"), "shellcheck")
+    done = subprocess.run([program, *sorted(SCRIPTS.iterdir())], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+# -- what stands in the head ---------------------------------------------------------------------------------------
+
+
+def head(text, mark="#SBATCH"):
+    """Read directives as sbatch does: words, quotes, comments."""
+    return [shlex.split(line, comments=True) for line in re.findall(rf"^{mark} (.*)$", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    ("skip", "gone"),
+    [
+        (["-t"], ["--time"]),
+        (["--time"], ["--time"]),
+        (["-c"], ["--cpus-per-task"]),
+        (["-n", "-N"], ["--nodes", "--ntasks"]),
+        (["--mem"], ["--mem"]),
+        (["--mem="], ["--mem"]),
+        (["#SBATCH --mem"], ["--mem"]),
+        (["--mem=1024M"], ["--mem"]),
+        (["--mem 1024M"], ["--mem"]),
+        (["-n 1"], ["--ntasks"]),
+        (["-n 2", "--mem=4G", "--me", "--memory", "mem", "-x", ""], []),
+        (["-p", "-o"], []),
+        pytest.param(["-n1"], ["--ntasks"], marks=pytest.mark.xfail(strict=True, reason="value right behind the letter")),
+        pytest.param(["--job-name=my job"], ["--job-name"], marks=pytest.mark.xfail(strict=True, reason="we quoted it")),
+    ],
+)  # fmt: skip
+def test_directives_skip(skip, gone):
+    def options(**keywords):
+        return {words[0].partition("=")[0] for words in head(script(**SMALL, job_name="my job", **keywords))}
+
+    assert options() - options(job_directives_skip=skip) == set(gone)
+
+
+def test_skipping_leaves_what_was_asked_for():
+    kept = script(**SMALL, job_directives_skip=["--mem"], job_extra_directives=["--mem=0"])
+    assert [words for words in head(kept) if "--mem" in words[0]] == [["--mem=0"]]
+
+
+# -- quoting -------------------------------------------------------------------------------------------------------
+
+HOSTILE = ["$(reboot)", "`reboot`", "; reboot", "a'b", 'a"b', "a\\b", "a b", "&&", "*", "!x", "#x", "~root", "é", "", "{a,b}", "<x", "-x"]  # fmt: skip
+
+
+def echo(text, **variables):
+    """Let bash print a word."""
+    return subprocess.run(
+        ["bash", "-c", f"printf %s {text}"], env=variables, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_shell_gives_back_the_word(word):
+    assert echo(shell(word)) == word
+    assert echo(shell(f"{word}${{X}}{word}"), X="a  b") == f"{word}a  b{word}"
+    assert echo(shell(f"~/{word}"), HOME="/home/me") == f"/home/me/{word}"
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("$X/y", "a  b/y"),
+        ("${X}y", "a  by"),
+        ("~/y", "/home/me/y"),
+        ("~/$X", "/home/me/a  b"),
+        ("~", "/home/me"),
+        ("y~/", "y~/"),
+        ("$X$(reboot)", "a  b$(reboot)"),
+        ("$X`reboot`", "a  b`reboot`"),
+        ("${X:-$(reboot)}", "${X:-$(reboot)}"),
+        ("$", "$"),
+        ("$$", "$$"),
+        ("$UNSET", ""),
+        pytest.param("5$1", "5$1", marks=pytest.mark.xfail(strict=True, reason="a digit begins no variable's name")),
+    ],
+)
+def test_variables_and_the_home_still_mean_what_they_mean(word, text):
+    assert echo(shell(word), X="a  b", HOME="/home/me") == text
+
+
+def test_command_keeps_words_apart():
+    assert shlex.split(command(["a b", "", "c"])) == ["a b", "", "c"]
+
+
+@pytest.mark.parametrize("value", [word for word in HOSTILE if word])
+def test_directive_gives_back_the_value(value):
+    assert shlex.split(f"--x={directive(value)}", comments=True) == [f"--x={value}"]
+
+
+# -- what the scripts do -------------------------------------------------------------------------------------------
+
+PYTHON = """\
+#!/bin/bash
+# Stands in for python: writes down its GPU and its words, and each TERM. With WAITS it works until a TERM and a file.
+trap 'echo TERM >> "$RECORD/term-$$"' TERM
+printf '%s\\0' "$CUDA_VISIBLE_DEVICES" "$@" > "$RECORD/.new-$$"
+mv "$RECORD/.new-$$" "$RECORD/call-$$"
+until [[ -z $WAITS || -e $RECORD/term-$$ && -e $RECORD/end ]] || ((SECONDS > 20)); do read -rt 0.01 <> <(:); done
+exit "${STATUS:-0}"
+"""
+
+
+class Run:
+    """Runs job scripts with a python that only takes notes."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.records = directory / "records"
+        self.records.mkdir()
+        (directory / "bin").mkdir()
+        (directory / "bin" / "python").write_text(PYTHON)
+        (directory / "bin" / "python").chmod(0o755)
+
+    def start(self, text, **variables):
+        for file in self.records.iterdir():
+            file.unlink()
+        file = self.directory / "job.sh"
+        file.write_text(text)
+        paths = {"PATH": f"{self.directory / 'bin'}:/usr/bin:/bin", "RECORD": str(self.records)}
+        return subprocess.Popen(
+            ["bash", file], env={**paths, **variables}, cwd=self.directory, stdout=subprocess.PIPE, text=True
+        )
+
+    def calls(self):
+        """Give the GPU and the words of each call, in the order of the workers' names."""
+        found = [file.read_text().split("\0")[:-1] for file in self.records.glob("call-*")]
+        return sorted(((gpu, words) for gpu, *words in found), key=lambda call: call[1])
+
+    def heard(self):
+        """Count the TERMs of each worker that heard any."""
+        return [len(file.read_text().split()) for file in self.records.glob("term-*")]
+
+    def __call__(self, text, **variables):
+        """Run to the end; give the only call's words."""
+        with self.start(text, **variables) as job:
+            job.communicate(timeout=20)
+        assert job.returncode == int(variables.get("STATUS", 0))
+        ((_, words),) = self.calls()
+        return words
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def name_of(words):
+    return words[words.index("--name") + 1]
+
+
+def test_worker_command(run):
+    words = run(script(**SMALL, death_timeout=60))
+    assert words == [
+        *("-m", "distributed.cli.dask_worker", "tcp://10.0.0.1:8786", "--name", "dask-worker", "--nthreads", "1"),
+        *("--memory-limit", "921MiB", "--nanny", "--death-timeout", "60"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("system", "first", "variables", "name"),
+    [
+        ("slurm", None, {}, "C-3"),
+        ("slurm", None, {"SLURM_ARRAY_TASK_ID": "5"}, "C-3"),
+        ("slurm", None, {"SLURM_RESTART_COUNT": "2"}, "C-3-r2"),
+        ("slurm", None, {"SLURM_RESTART_COUNT": ""}, "C-3"),
+        ("slurm", 0, {"SLURM_ARRAY_TASK_ID": "0"}, "C-3-0"),
+        ("slurm", 7, {"SLURM_ARRAY_TASK_ID": "5"}, "C-3-12"),
+        ("slurm", 7, {"SLURM_ARRAY_TASK_ID": "5", "SLURM_RESTART_COUNT": "1"}, "C-3-12-r1"),
+        ("local", None, {}, "C-3"),
+        ("local", 7, {"JOBCLUSTERS_TASK_ID": "5"}, "C-3-12"),
+    ],
+)
+def test_worker_name(run, system, first, variables, name):
+    assert name_of(run(script(system, **SMALL, first=first, worker_name="C-3"), **variables)) == name
+
+
+@pytest.mark.parametrize("word", [word for word in HOSTILE if word])
+@pytest.mark.parametrize("first", [None, 1])
+def test_hostile_cluster_names(run, word, first):
+    name = name_of(run(script(**SMALL, worker_name=word, first=first), SLURM_ARRAY_TASK_ID="1"))
+    assert name == (word if first is None else f"{word}-2")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["a b", "$(reboot)", "`reboot`"], ["a b", "$(reboot)", "`reboot`"]),
+        (["--x 'a b' c"], ["--x", "a b", "c"]),
+        (["--x='$(reboot)'", "--y=`reboot`"], ["--x=$(reboot)", "--y=`reboot`"]),
+        (["--x", "$TMPDIR/a b", "~/y"], ["--x", "/my tmp/a b", "/home/me/y"]),
+        (["--local-directory=$TMPDIR"], ["--local-directory=/my tmp"]),
+        (['"--x y"'], ["--x y"]),
+    ],
+)
+def test_worker_extra_args(run, args, words):
+    found = run(script(**SMALL, worker_extra_args=args), TMPDIR="/my tmp", HOME="/home/me")
+    assert found[-len(words) :] == words
+
+
+def test_prologue_runs_before_in_the_same_shell(run):
+    prologue = [
+        "export SHOWN=1\ncat > heredoc <<END",
+        "a",
+        "END",
+        "CUDA_VISIBLE_DEVICES=x$SHOWN",
+        "export CUDA_VISIBLE_DEVICES",
+    ]
+    run(script(**SMALL, job_script_prologue=prologue))
+    assert run.calls()[0][0] == "x1"
+    assert (run.directory / "heredoc").read_text() == "a\n"
+
+
+@pytest.mark.xfail(strict=True, reason="render() folds all blank lines, the user's own too")
+def test_prologue_is_left_as_it_is(run):
+    run(script(**SMALL, job_script_prologue=["cat > heredoc <<END\na\n\n\n\nb\nEND"]))
+    assert (run.directory / "heredoc").read_text() == "a\n\n\n\nb\n"
+
+
+GPUS = {"worker_size": "p38xlarge"}
+EPILOGUE = {**SMALL, "job_script_epilogue": ["echo epilogue"]}
+
+
+@pytest.mark.parametrize(
+    ("variables", "gpus"),
+    [
+        ({}, ["0", "1", "2", "3"]),
+        ({"CUDA_VISIBLE_DEVICES": "4,5,6,7"}, ["4", "5", "6", "7"]),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b,MIG-c,MIG-d"}, ["GPU-a", "GPU-b", "MIG-c", "MIG-d"]),
+    ],
+)
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_worker_for_each_gpu(run, variables, gpus, status):
+    with run.start(script(**GPUS, worker_name="C-3"), STATUS=str(status), **variables) as job:
+        job.communicate(timeout=20)
+    assert [(gpu, name_of(words)) for gpu, words in run.calls()] == [(g, f"C-3-{i}") for i, g in enumerate(gpus)]
+    assert job.returncode == status
+
+
+@pytest.mark.parametrize("processes", [None, 1])
+def test_all_gpus_for_the_only_worker(run, processes):
+    size = {"cores": 2, "memory": "4 GB", "gpus": 1 if processes is None else 2, "processes": processes}
+    run(script(**size), CUDA_VISIBLE_DEVICES="6,7")
+    assert run.calls()[0][0] == "6,7"
+
+
+@pytest.mark.parametrize("status", [0, 3, 127])
+@pytest.mark.parametrize("keywords", [SMALL, EPILOGUE], ids=["plain", "epilogue"])
+def test_exit_status_is_passed_on(run, keywords, status):
+    with run.start(script(**keywords), STATUS=str(status)) as job:
+        out, _ = job.communicate(timeout=20)
+    assert job.returncode == status
+    assert out == ("epilogue\n" if keywords is EPILOGUE else "")
+
+
+BOTH = {**GPUS, "job_script_epilogue": ["echo epilogue"]}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "workers", "end", "terms"),
+    [
+        (SMALL, 1, "", 1),
+        (SMALL, 1, "", 2),
+        (EPILOGUE, 1, "epilogue\n", 1),
+        pytest.param(EPILOGUE, 1, "epilogue\n", 2, marks=pytest.mark.xfail(strict=True, reason="waits twice, no more")),
+        (GPUS, 4, "", 1),
+        (GPUS, 4, "", 2),
+        (BOTH, 4, "epilogue\n", 1),
+    ],
+)
+def test_workers_hear_of_the_end(run, keywords, workers, end, terms):
+    """TERM to the script alone reaches every worker; the script ends when they have, with their exit status.
+
+    A second one comes from a cancel that is repeated while the workers still hand over their results.
+    """
+    with run.start(script(**keywords), WAITS="1", STATUS="7") as job:
+        until(lambda: len(run.calls()) == workers)
+        for count in range(1, terms + 1):
+            job.terminate()
+            until(lambda: run.heard() == [count] * workers)
+        (run.records / "end").touch()
+        out, _ = job.communicate(timeout=20)
+    assert (job.returncode, out) == (7, end)
+
+
+# -- anything ------------------------------------------------------------------------------------------------------
+
+printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=12) | st.sampled_from(HOSTILE)
+word = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="'\"\\"), max_size=12) | printable
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(queue=word, account=word, job_name=printable, log_directory=printable, arg=printable, name=printable)
+@example(queue="q", account="a", job_name="$(reboot) 'x", log_directory='/a"b\\', arg="`reboot`", name='"; reboot; "')
+@example(queue="q", account="a", job_name="#x", log_directory="/é x", arg="\\", name="\\")
+def test_any_text_is_refused_or_arrives(run, queue, account, job_name, log_directory, arg, name):
+    keywords = {"queue": queue, "account": account, "job_name": job_name, "log_directory": log_directory}
+    try:
+        text = script(**SMALL, **keywords, worker_extra_args=[arg], worker_name=name)
+    except InvalidRequest:
+        return
+    job_name = job_name or "dask-worker"
+    wanted = [f"--job-name={job_name}"]
+    if log_directory:
+        base = f"{log_directory.rstrip('/') or '/'}/{job_name}-%j"
+        wanted += [f"--output={base}.out", f"--error={base}.err"]
+    wanted += [f"--{key}={value}" for key, value in (("partition", queue), ("account", account)) if value]
+    wanted += ["--nodes=1", "--ntasks=1", "--cpus-per-task=1", "--mem=1024M", "--time=0-00:30:00"]
+    assert head(text) == [[word] for word in wanted]
+    words = run(text)
+    if not {"$", "~"} & set(name):
+        assert name_of(words) == name
+    if not {"$", "~"} & set(arg):
+        last = shlex.split(arg) if arg[:1] in ("-", "'", '"') else [arg] * bool(arg)
+        assert words[words.index("--death-timeout") + 2 :] == last
+
+
+# -- templates that are wrong --------------------------------------------------------------------------------------
+
+EXTENDS = '{% extends "jobclusters/slurm.sh.j2" %}\n'
+
+
+@pytest.mark.parametrize(
+    ("template", "line", "words"),
+    [
+        (EXTENDS + "{% block prologue %}\n{{ spec.quee }}\n{% endblock %}", 3, "quee"),
+        (EXTENDS + "{% block prologue %}\n{{ qeue }}\n{% endblock %}", 3, "'qeue' is undefined"),
+        (EXTENDS + "\n{% block prologue %}{{ spec.memory | mibs }}{% endblock %}", 3, "No filter named 'mibs'"),
+        (EXTENDS + "{% block prologue %}{{ spec.memory | dhms }}{% endblock %}", 2, "total_seconds"),
+        (EXTENDS + "{% block prologue %}{{ 1 // spec.gpus }}{% endblock %}", 2, "zero"),
+        (EXTENDS + "\n\n{% block prologue %}", 4, "end of"),
+        ("#!/bin/bash\n{% if spec.gpus %}\n", 2, "end of"),
+        pytest.param(
+            '\n{% extends "jobclusters/slrm.sh.j2" %}', 2, "slrm.sh.j2",
+            marks=pytest.mark.xfail(strict=True, reason="names neither the file that asks for it nor the line"),
+        ),
+        pytest.param(
+            EXTENDS + '{% block prologue %}{% include "mine.sh" %}{% endblock %}', 2, "mine.sh",
+            marks=pytest.mark.xfail(strict=True, reason="names neither the file that asks for it nor the line"),
+        ),
+        pytest.param(
+            '{% extends "slurm.sh.j2" %}', 1, "itself",
+            marks=pytest.mark.xfail(strict=True, raises=RecursionError, reason="a likely slip"),
+        ),
+    ],
+)  # fmt: skip
+def test_template_errors_name_file_and_line(tmp_path, template, line, words):
+    file = tmp_path / "slurm.sh.j2"
+    file.write_text(template)
+    with pytest.raises(TemplateError) as caught:
+        script(**SMALL, template_dirs=[str(tmp_path)])
+    assert f"{file}, line {line}: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_missing_template_says_where_was_looked(tmp_path):
+    (tmp_path / "slurm.sh.j2").write_text('{% extends "house.sh.j2" %}')
+    with pytest.raises(TemplateError, match=r"'house.sh.j2' is in none of: .*, jobclusters") as caught:
+        script(**SMALL, template_dirs=[str(tmp_path)])
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_the_first_template_directory_wins(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "slurm.sh.j2").write_text(f"#!{name}\n")
+    dirs = [str(tmp_path / name) for name in ("none", "two", "one")]
+    assert script(**SMALL, template_dirs=dirs) == "#!two\n"
+    assert script("local", **SMALL, template_dirs=dirs) == script("local", **SMALL)
