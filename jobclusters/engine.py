@@ -186,16 +186,20 @@ class Engine:
 
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let the workers go."""
-        names = self.worker_names([record.name for record in records])
-        scheduler = self._scheduler()
-        if not names or scheduler is None:
-            return
-        try:
-            await asyncio.wait_for(scheduler.retire_workers(names=names, close_workers=True, remove=True), RETIRE)
-        except asyncio.TimeoutError:
-            logger.error(  # noqa: TRY400 -- a traceback would tell nothing
-                "Results could not be moved from %d leaving workers within %g s.", len(names), RETIRE
-            )
+        jobs = [record.name for record in records]
+        deadline = asyncio.get_running_loop().time() + RETIRE
+        while (names := self.worker_names(jobs)) and (scheduler := self._scheduler()) is not None:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                logger.error("Results could not be moved from %s within %g s, and are lost.", ", ".join(names), RETIRE)
+                return
+            retiring = scheduler.retire_workers(names=names, close_workers=True, remove=True)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(retiring, left)
+            if len(self.worker_names(jobs)) == len(self._workers()):
+                return  # nobody is left who could take anything
+            if self.worker_names(jobs):
+                await asyncio.sleep(1)  # the others are full, or busy taking; Dask has given up for now
 
     def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
         """Hear that these will not be submitted."""
