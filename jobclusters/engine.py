@@ -70,11 +70,12 @@ class Engine:
         self.keeper = Keeper(self._log_tail)
         self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
         self.queue = BatchQueue(verbs, render, self, self._janitor, token)
-        self.watch = Watch(self.queue, self.count_workers, self._ended, lost_after)
+        self.watch = Watch(self.queue, self.count_workers, self._ended, self._requeued, lost_after)
         self._scheduler = scheduler
         self._lost = lost
         self._past: dict[str, JobRecord] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._burials: set[asyncio.Future[Any]] = set()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -213,15 +214,22 @@ class Engine:
             self._past[str(record.job_id)] = record
         while len(self._past) > REMEMBERED:
             del self._past[next(iter(self._past))]
-        asyncio.get_running_loop().create_task(self._bury([record.name for record in records]))
+        self._bury([record.name for record in records])
         self._lost([record.name for record in records], replace=not self.keeper.stopped)
 
-    async def _bury(self, jobs: Sequence[str]) -> None:
+    def _requeued(self, record: JobRecord) -> None:
+        """Forget the workers of a job's last run; those of the next one have another mark in their names."""
+        self._bury([record.name], keep=f"{record.name}-r{record.status.restarts + 1}")
+
+    def _bury(self, jobs: Sequence[str], keep: str | None = None) -> None:
         """Take workers out of the scheduler whose job is over: those of a frozen node would stay for minutes."""
-        scheduler = self._scheduler()
+        scheduler, names = self._scheduler(), set(jobs)
         for worker in self._workers():
-            if scheduler is not None and job_of(worker.name, set(jobs)) is not None:
-                await scheduler.remove_worker(worker.address, stimulus_id="jobclusters-job-ended", expected=True)
+            if job_of(worker.name, names) is None or (keep and str(worker.name).startswith(keep)):
+                continue
+            removing = scheduler.remove_worker(worker.address, stimulus_id="jobclusters-job-over", expected=True)
+            self._burials.add(task := asyncio.ensure_future(removing))
+            task.add_done_callback(self._burials.discard)
 
 
 def _last(text: str, lines: int | None) -> str:

@@ -33,6 +33,8 @@ class Watch:
         Gives the number of registered workers, by the name of their job.
     ended
         Told of jobs that have ended, or lost all their workers, without our asking.
+    requeued
+        Told of jobs that went back to the queue, with the same id.
     lost_after
         Seconds after which a running job without the workers it had is given up.
     """
@@ -42,11 +44,13 @@ class Watch:
         queue: BatchQueue,
         count_workers: Callable[[], Mapping[str, int]],
         ended: Callable[[Sequence[JobRecord]], None],
+        requeued: Callable[[JobRecord], None],
         lost_after: float,
     ) -> None:
         self._queue = queue
         self._count_workers = count_workers
         self._ended = ended
+        self._requeued = requeued
         self._lost_after = lost_after
         self._lost_since: dict[str, float] = {}
         self._interval = queue.verbs.interval
@@ -127,9 +131,10 @@ class Watch:
         record.missing = 0
         if status.state is JobState.UNKNOWN:
             status = replace(record.status, reason=status.reason)
-        elif record.status.state in (JobState.RUNNING, JobState.COMPLETING) and status.state is JobState.PENDING:
+        elif _requeued(record.status, status):
             logger.warning("Job %s went back to the queue (%s).", record.job_id, status.reason or "requeued")
             status = replace(status, restarts=record.status.restarts + 1)
+            self._requeued(record)
         else:
             status = replace(status, restarts=max(status.restarts, record.status.restarts))
         record.status = replace(status, workers=count)
@@ -163,3 +168,11 @@ class Watch:
                 detail = await self._queue.verbs.detail(str(record.job_id))
                 if detail is not None and detail.state.ended:
                     record.status = replace(detail, workers=record.status.workers)
+
+
+def _requeued(before: JobStatus, now: JobStatus) -> bool:
+    """Tell whether a job went back to the queue; if it already runs again, only its start is another."""
+    if before.state not in (JobState.RUNNING, JobState.COMPLETING):
+        return False
+    again = now.state is JobState.RUNNING and before.started is not None and now.started != before.started
+    return now.state is JobState.PENDING or again

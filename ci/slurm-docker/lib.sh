@@ -1,0 +1,54 @@
+# shellcheck shell=bash disable=SC2034,SC2119,SC2120
+# Sourced by up, down, run and shell.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+project=jobclusters
+image=jobclusters-slurm
+login=jobclusters-login
+me=$(basename "$0")
+readonly here root project image login me
+
+say() { echo "$me: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# Two locks, of the machine, for so are the containers' names:
+#   up    one up or down at a time
+#   runs  shared by run and shell; who holds it alone may change the cluster
+# Opened to read, for the file may be another user's.
+lock_file() {
+    local file=/tmp/jobclusters-slurm-$1.lock
+    [ -e "$file" ] || : >"$file"
+    echo "$file"
+}
+
+containers() { docker ps -aq --filter "label=com.docker.compose.project=$project" "$@"; }
+
+remove_containers() { containers | xargs -r docker rm -fv >/dev/null; }
+
+# down and up's last resort. Not by compose: this also takes what a compose that was killed has left
+remove_cluster() {
+    local label="label=com.docker.compose.project=$project"
+    remove_containers
+    docker network ls -q --filter "$label" | xargs -r docker network rm >/dev/null
+    docker volume ls -q --filter "$label" | xargs -r docker volume rm >/dev/null
+}
+
+only_one() {
+    exec {up_lock}<"$(lock_file up)"
+    flock -n "$up_lock" && return
+    say "waiting for another up or down"
+    flock -w 1200 "$up_lock" || fail "it has been at work for 20 minutes"
+}
+
+# Waits for an up in progress, then shares the cluster with other runs until this script ends.
+use_cluster() {
+    local lock
+    docker info >/dev/null 2>&1 || fail "no Docker engine answers: ci/slurm-docker/up starts it all"
+    exec {lock}<"$(lock_file runs)"
+    flock -sn "$lock" || {
+        say "waiting for an up in progress"
+        flock -s -w 900 "$lock" || fail "it has been at work for 15 minutes"
+    }
+    [ "$(docker inspect -f '{{.State.Status}}' "$login" 2>/dev/null)" = running ] ||
+        fail "the cluster is not up: ci/slurm-docker/up starts it"
+}
