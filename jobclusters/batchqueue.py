@@ -83,7 +83,7 @@ class Owner(Protocol):
 class Log(Protocol):
     """Who remembers what was submitted if this process dies."""
 
-    def submitting(self, job_name: str) -> None:
+    async def submitting(self, job_name: str) -> None:
         """A submission with this name is about to be tried."""
 
     def submitted(self, job_name: str, ids: Sequence[str]) -> None:
@@ -211,7 +211,7 @@ class BatchQueue:
         name = records[0].name.rpartition("-")[0] if array else records[0].name
         first = records[0].number if array else None
         exclude = tuple(sorted(self.exclude))
-        self._log.submitting(job_name)
+        await self._log.submitting(job_name)
         try:
             script = self._render(replace(spec, job_name=job_name, worker_name=name, first=first, exclude=exclude))
             ids = await self._submit_for_sure(script, job_name, len(records))

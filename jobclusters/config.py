@@ -31,8 +31,15 @@ def load() -> None:
     """
     ours = files("jobclusters") / "jobclusters.yaml"
     dask.config.ensure_file(source=str(ours), comment=True)
-    dask.config.update_defaults(yaml.safe_load(ours.read_text()))
+    # The sizes are laid under the configured ones by sizes(): dask.config would fill a null with the default.
+    dask.config.update_defaults({"jobclusters": {**_ours(), "sizes": {}}})
     dask.config.update_defaults({"jobqueue": jobqueue_defaults()})
+
+
+def _ours() -> dict[str, dict[str, dict[str, object]]]:
+    text = (files("jobclusters") / "jobclusters.yaml").read_text()
+    defaults: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(text)["jobclusters"]
+    return defaults
 
 
 @lru_cache(maxsize=1)
@@ -94,7 +101,10 @@ def sizes() -> dict[str, Size]:
     """
     load()
     keywords = frozenset().union(*(job_keywords(dialect) for dialect in DIALECTS.values()))
-    entries = dask.config.get("jobclusters.sizes") or {}
+    entries: dict[str, object] = dict(_ours()["sizes"])
+    for name, entry in (dask.config.get("jobclusters.sizes") or {}).items():
+        base = entries.get(name)
+        entries[name] = {**base, **entry} if isinstance(base, Mapping) and isinstance(entry, Mapping) else entry
     found, wrong = read_sizes(entries, SYSTEMS, keywords)
     Problems(wrong).raise_any()
     return found
@@ -113,18 +123,24 @@ def check() -> None:
         With each of them.
     """
     load()
-    defaults = yaml.safe_load((files("jobclusters") / "jobclusters.yaml").read_text())["jobclusters"]
     problems = Problems()
     section = dask.config.get("jobclusters") or {}
-    known = _underscores(defaults)
-    problems += [unknown("key of jobclusters", key, defaults) for key in section if key.replace("-", "_") not in known]
-    local = _underscores(defaults["local"])
-    problems += [
-        unknown("key of jobclusters.local", key, defaults["local"])
-        for key in section.get("local") or {}
-        if key.replace("-", "_") not in local
-    ]
+    defaults = _ours()
+    _check("jobclusters", section, defaults, problems)
+    for name in ("local", "spot"):
+        _check(f"jobclusters.{name}", section.get(name) or {}, defaults[name], problems)
+    for system, default in defaults["spot"].items():
+        spot = (section.get("spot") or {}).get(system)
+        _check(f"jobclusters.spot.{system}", spot or {}, default, problems)
     problems.raise_any()
+
+
+def _check(name: str, section: object, defaults: Mapping[str, object], problems: Problems) -> None:
+    if not isinstance(section, Mapping):
+        problems.append(f"{name} must be a mapping, not {section!r}")
+        return
+    known = _underscores(defaults)
+    problems += [unknown(f"key of {name}", key, defaults) for key in section if key.replace("-", "_") not in known]
 
 
 def site(dialect: Dialect, config_name: str | None = None) -> Site:

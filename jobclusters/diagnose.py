@@ -19,7 +19,7 @@ _IN_LOG: tuple[tuple[str, str], ...] = (
         "the worker could not reach the scheduler: set interface= to a network that the nodes see",
     ),
     (r"(?i)exceeded (?:job )?memory limit|oom[-_ ]kill|out of memory", "it used more memory than the job has"),
-    (r"version.*mismatch", "the worker's packages differ from the scheduler's"),
+    (r"(?i)mismatched versions|version.*mismatch", "the worker's packages differ from the scheduler's"),
     (r"(?i)no space left on device", "a disk of the node is full: set local_directory="),
     (r"(?i)permission denied", "a file or directory may not be used on the node"),
 )

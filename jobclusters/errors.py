@@ -83,8 +83,9 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> str:
     "unknown size '2xlrge': did you mean '2xlarge'? Valid: 2xlarge, large"
     """
     names: Sequence[str] = sorted(valid)
-    near = get_close_matches(str(name), names, n=1)
-    hint = f" did you mean {near[0]!r}?" if near else ""
+    lower = {each.lower(): each for each in names}
+    near = get_close_matches(str(name).lower(), lower, n=1)
+    hint = f" did you mean {lower[near[0]]!r}?" if near else ""
     listed = ", ".join(names) if names else "none"
     return f"unknown {kind} {name!r}:{hint} Valid: {listed}"
 

@@ -37,17 +37,22 @@ class Janitor:
     def __init__(self, system: str, token: str = "") -> None:
         self._arguments = [system, token]
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = asyncio.Lock()
 
-    def submitting(self, job_name: str) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobclusters.janitor", *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    async def submitting(self, job_name: str) -> None:
         """Tell that a submission with this name is about to be tried."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "jobclusters.janitor", *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        async with self._starting:
+            if self._process is None:
+                self._process = await asyncio.to_thread(self._start)
         self._tell({"submitting": job_name})
 
     def submitted(self, job_name: str, ids: Sequence[str]) -> None:

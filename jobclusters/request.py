@@ -115,12 +115,16 @@ def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker
         unknown("keyword", key, job_keywords(dialect)) for key in keywords.keys() - job_keywords(dialect)
     )
     given = _today(keywords, dialect)
-    size = _size(given, site, problems)
+    configured = _today(site.job, dialect)
+    if any(key in given for key in (*_SIZE_KEYS, *_PLAIN_KEYS)):
+        size = _size(given, site, problems)
+    else:
+        size = _size({key: configured[key] for key in _SIZE_KEYS if key in configured}, site, problems)
     from_size = size.keywords(dialect.name) if size else {}
     # A size says how large a job is; what the configuration says of that is for calls without one.
-    configured = {key: value for key, value in site.job.items() if not (size and key in _SHAPE_KEYS)}
-    asked = {**_today(configured, dialect), **_today(from_size, dialect), **given}
-    if given.get("worker_is_spot"):
+    configured = {key: value for key, value in configured.items() if not (size and key in _SHAPE_KEYS)}
+    asked = {**configured, **_today(from_size, dialect), **given}
+    if asked.get("worker_is_spot") is True:
         asked.update({k: v for k, v in site.spot.items() if v is not None and given.get(k) is None})
     read = _Reader(asked, problems)
     shape = _shape(read, size)
@@ -151,7 +155,7 @@ def _today(layer: Mapping[str, object], dialect: Dialect) -> dict[str, object]:
 def _size(given: Mapping[str, object], site: Site, problems: Problems) -> Size | None:
     """Find or make the size; with ``cores`` and ``memory`` given there is none."""
     fitted = [key for key in _SIZE_KEYS[1:] if key in given]
-    plain = [key for key in ("cores", "memory") if key in given]
+    plain = [key for key in _PLAIN_KEYS if key in given]
     name = given.get("worker_size")
     ways = [f"worker_size={name!r}"] * (name is not None) + [", ".join(keys) for keys in (fitted, plain) if keys]
     if len(ways) > 1:
@@ -168,7 +172,8 @@ def _size(given: Mapping[str, object], site: Site, problems: Problems) -> Size |
     return None
 
 
-_SHAPE_KEYS = frozenset({"cores", "memory", "processes", "job_cpu", "job_mem"})
+_PLAIN_KEYS = ("cores", "memory", "gpus")
+_SHAPE_KEYS = frozenset({"cores", "memory", "gpus", "processes", "job_cpu", "job_mem"})
 _SIZE_KEYS = ("worker_size", "worker_cpu", "worker_gpu", "worker_memory")
 
 #: Nothing that would end a directive's line, or hide in it.
@@ -277,10 +282,11 @@ def _worker(read: _Reader, shape: Mapping[str, object], site: Site) -> dict[str,
     nanny, class_args = _worker_class(read, read.flag("nanny", True))
     args: list[str] = []
     if command[0] == DASK_WORKER:
-        if processes > 1 and not (gpus > 1 and processes == gpus):
+        together = processes > 1 and processes != gpus
+        if together:
             args += ["--nworkers", str(processes)]
         args.append("--nanny" if nanny else "--no-nanny")
-        if processes > 1 and not nanny:
+        if together and not nanny:
             problems.append(f"{processes} processes in a job need nannies: leave nanny=True, or set processes=1")
         if gpus:
             args += ["--resources", f"GPU={gpus // processes}"]
@@ -329,12 +335,15 @@ def _worker_class(read: _Reader, nanny: bool) -> tuple[bool, list[str]]:
 def _queue(read: _Reader, dialect: Dialect) -> dict[str, object]:
     """Find what the batch system is told."""
     walltime = read.asked.get("walltime")
+    job_name = read.text("job_name") or read.text("name") or "dask-worker"
+    if "," in job_name:  # a lost submission is looked for by its name, and squeue reads a list of names
+        read.problems.append(f"job_name={job_name!r} can't hold commas")
     log_directory = read.text("log_directory")
     job_memory = read.text("job_mem") if "job_mem" in dialect.keywords else None
     if job_memory is not None and not re.fullmatch(r"\d+([KMGT]B?)?", job_memory, re.IGNORECASE):
         read.problems.append(f"job_mem={job_memory!r} can't be read: write it as {dialect.title} does, like '16G'")
     return {
-        "job_name": read.text("job_name") or read.text("name") or "dask-worker",
+        "job_name": job_name,
         "queue": read.word("queue"),
         "account": read.word("account") if "account" in dialect.keywords else None,
         "qos": read.word("qos") if "qos" in dialect.keywords else None,

@@ -50,7 +50,8 @@ def victims(candidates: Iterable[Candidate], count: int) -> list[str]:
     def order(job: Candidate) -> tuple[int, int, int]:
         if job.state.ended:
             return (0, 0, -job.number)
-        if job.state is not JobState.RUNNING:
+        # The batch system's answer may be older than what the job's workers do.
+        if job.state is not JobState.RUNNING and not job.busy and not job.held:
             return (1, 0, -job.number)
         return (3 if job.busy else 2, job.held, -job.number)
 

@@ -18,7 +18,7 @@ from jobclusters.errors import TemplateError
 from jobclusters.spec import JobSpec
 from jobclusters.units import MIB, dhms, hms, mib
 
-_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
+_VARIABLE = re.compile(r"\$(?:[a-zA-Z_]\w*|\{[a-zA-Z_]\w*\})", re.ASCII)
 
 
 def shell(word: object) -> str:
@@ -91,8 +91,12 @@ def without(text: str, skip: Sequence[str], dialect: Dialect) -> str:
 
 def _canonical(text: str, dialect: Dialect) -> tuple[str, str]:
     words = text.strip().removeprefix(dialect.directive).strip()
+    words = re.sub(r"^(-\w)(?=\S)", r"\1 ", words)  # -n1
     option, _, value = words.replace("=", " ", 1).partition(" ")
-    return dialect.aliases.get(option, option), value.strip()
+    value = value.strip()
+    if value[:1] == '"':  # as the filter above quotes it
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    return dialect.aliases.get(option, option), value
 
 
 @lru_cache(maxsize=16)
@@ -140,16 +144,17 @@ def render(spec: JobSpec, dialect: Dialect, template_dirs: Sequence[str] = ()) -
     try:
         text = _environment(tuple(template_dirs)).get_template(name).render(spec=spec, dialect=dialect)
     except jinja2.TemplateNotFound as error:
-        raise TemplateError(
-            f"template {error.name!r} is in none of: {', '.join([*template_dirs, 'jobclusters'])}"
-        ) from None
+        where = ", ".join([*template_dirs, "jobclusters"])
+        raise TemplateError(f"{_where(error)}: template {error.name!r} is in none of: {where}") from None
+    except RecursionError as error:
+        raise TemplateError(f"{_where(error)}: extends or includes itself; ours is 'jobclusters/{name}'") from None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"{error.filename or error.name}, line {error.lineno}: {error.message}") from None
     except jinja2.TemplateError as error:
         raise TemplateError(f"{_where(error)}: {error.message}") from error
     except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise TemplateError(f"{_where(error)}: {error}") from error
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+    return text.rstrip("\n") + "\n"
 
 
 def _where(error: BaseException) -> str:

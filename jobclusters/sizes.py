@@ -117,10 +117,13 @@ def read_sizes(
 
 
 _SHAPE = frozenset({"label", "cores", "memory", "gpus"})
+#: Keywords that say themselves how large a job is have no place in a size's details.
+_NO_DETAILS = _SHAPE | {"worker_size", "worker_cpu", "worker_gpu", "worker_memory"}
 
 
 def _read_size(name: str, entry: Mapping[str, object], systems: frozenset[str], keywords: frozenset[str]) -> Size:
     problems = Problems()
+    keywords -= _NO_DETAILS
     per_system: dict[str, Mapping[str, object]] = {}
     details: dict[str, object] = {}
     shape: dict[str, object] = {}

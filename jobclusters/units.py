@@ -45,6 +45,8 @@ def parse_memory(value: object) -> int:
     bad = f"memory {value!r} can't be read: write it like '16 GB' or '500 MiB'"
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ValueError(bad)
+    if isinstance(value, str) and not re.search(r"\d", value):  # Dask reads "GB" as one of them
+        raise ValueError(bad)
     try:
         size: int = parse_bytes(value)
     except (ValueError, OverflowError):
@@ -56,6 +58,7 @@ def parse_memory(value: object) -> int:
 
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<fields>\d+(?::\d+){0,2})")
 _UNITS = re.compile(r"[\d.]+\s*[a-zA-Z]+")
+_MIN = re.compile(r"mins?$", re.IGNORECASE)  # Dask knows m and minutes only
 
 
 def parse_walltime(value: object, clock: Clock) -> timedelta:
@@ -93,15 +96,15 @@ def parse_walltime(value: object, clock: Clock) -> timedelta:
     else:
         text = str(value).strip()
         match = _CLOCK.fullmatch(text)
-        if match and not isinstance(value, bool):
-            time = _read_clock(match, clock)
-        elif _UNITS.fullmatch(text):
-            try:
-                time = timedelta(seconds=float(parse_timedelta(text)))
-            except (KeyError, ValueError):
-                raise ValueError(_unreadable(value)) from None
-        else:
+        if not match and not _UNITS.fullmatch(text):
             raise ValueError(_unreadable(value))
+        try:
+            if match:
+                time = _read_clock(match, clock)
+            else:
+                time = timedelta(seconds=float(parse_timedelta(_MIN.sub("m", text))))
+        except (KeyError, ValueError, OverflowError):
+            raise ValueError(_unreadable(value)) from None
     if time <= timedelta(0):
         raise ValueError(f"walltime {value!r} must be more than zero")
     return time

@@ -11,10 +11,10 @@ from pathlib import Path
 # Before any import of dask: importing dask_jobqueue writes a file, and test modules import it before a fixture runs.
 SESSION = os.environ["DASK_CONFIG"] = tempfile.mkdtemp(prefix="jobclusters-tests-")
 
-import dask.config  # noqa: E402
-import pytest  # noqa: E402
+import dask.config
+import pytest
 
-from jobclusters import config  # noqa: E402
+from jobclusters import config
 
 
 def pytest_addoption(parser):

@@ -69,12 +69,7 @@ def test_no_problem_is_no_error():
         ("qqq", ["large"], "unknown size 'qqq': Valid: large"),
         (3, [], "unknown size 3: Valid: none"),
         ("\n", ["a"], "unknown size '\\n': Valid: a"),
-        pytest.param(
-            "2XLARGE",
-            ["2xlarge"],
-            "unknown size '2XLARGE': did you mean '2xlarge'? Valid: 2xlarge",
-            marks=pytest.mark.xfail(strict=True, reason="the nearest match minds upper case"),
-        ),
+        ("2XLARGE", ["2xlarge"], "unknown size '2XLARGE': did you mean '2xlarge'? Valid: 2xlarge"),
     ],
 )
 def test_unknown_names_the_nearest(name, valid, text):

@@ -4,7 +4,7 @@ import pytest
 
 from jobclusters.batchqueue import JobRecord
 from jobclusters.errors import JobsFailed, Refused, SubmitLimit
-from jobclusters.keeper import FAILURES, Keeper, job_of
+from jobclusters.keeper import FAILURES, NODE_FAILURES, Keeper, job_of
 from jobclusters.state import JobState, JobStatus
 
 
@@ -114,6 +114,29 @@ def test_trouble(events, records, kind, words):
         assert type(trouble) is kind
         with pytest.raises(kind, match=f"(?s){words}"):
             raise trouble
+
+
+@pytest.mark.parametrize(
+    ("nodes", "bad"),
+    [
+        ([], set()),
+        (["c1"] * (NODE_FAILURES - 1), set()),
+        (["c1"] * NODE_FAILURES, {"c1"}),
+        (["c1", "c2"] * NODE_FAILURES, {"c1", "c2"}),
+        ([""] * 2 * NODE_FAILURES, set()),
+    ],
+)
+def test_nodes_on_which_jobs_fail(nodes, bad):
+    keeper = keeper_after(*(record(JobState.FAILED, node=node) for node in nodes))
+    assert keeper.bad_nodes == bad
+    keeper.reset()
+    assert keeper.bad_nodes == set()
+
+
+@pytest.mark.parametrize(("state", "had_worker"), [(JobState.CANCELLED, False), (JobState.FAILED, True)])
+def test_nodes_that_are_not_to_blame(state, had_worker):
+    ends = [record(state, node="c1", had_worker=had_worker)] * 2 * NODE_FAILURES
+    assert keeper_after(*ends).bad_nodes == set()
 
 
 def test_each_failure_is_logged_with_the_end_of_its_output(caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -61,12 +62,9 @@ def test_all_problems_of_a_call():
     assert len(caught.value.problems) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the configuration's problems are raised before the call is looked at")
-def test_problems_of_the_call_and_of_the_configuration_together(configure):
-    configure(user="jobclusters: {sizes: {x: {cores: 1}}, memory-headrom: 1}\njobqueue: {slurm: {quue: x}}")
-    with pytest.raises(InvalidRequest) as caught:
-        job_script("slurm", worker_size="lrge", walltime="soon")
-    assert len(caught.value.problems) == 5
+def test_workers_run_this_python_unless_told_otherwise():
+    assert f"\nexec {shlex.quote(sys.executable)} -m " in job_script("slurm", worker_size="large")
+    assert "\nexec python3 -m " in job_script("slurm", worker_size="large", python="python3")
 
 
 def test_no_scheduler_yet_is_said():

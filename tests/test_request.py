@@ -84,18 +84,16 @@ def test_old_names_mean_the_same_without_a_warning(old, new, value):
         ("header_skip", "job_directives_skip", ["--mem"], []),
         ("extra", "worker_extra_args", ["--lifetime", "1h"], []),
         ("project", "account", "physics", None),
-        pytest.param(
-            "nprocs",
-            "processes",
-            2,
-            None,
-            marks=pytest.mark.xfail(strict=True, reason="outlives a size, unlike processes"),
-        ),
+        ("nprocs", "processes", 2, None),
     ],
 )
 def test_old_names_in_files(old, new, value, empty):
     """jobqueue.yaml has both names, one of them empty."""
     assert ask(LARGE, **{old: value, new: empty}) == ask(LARGE, **{new: value})
+
+
+def test_of_both_names_todays_wins():
+    assert ask({**LARGE, "project": "old", "account": "new"}).account == "new"
 
 
 def test_old_name_given_wins_over_new_name_configured():
@@ -162,7 +160,6 @@ def test_shape(keywords, configured, shape):
         pytest.param({"worker_memory": "4 GB", "gpus": 2}, {}, (4, 4 * GB, 2), id="gpus beside numbers: dropped"),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="accepted and not used")
 def test_shape_is_used_or_refused(keywords, configured, shape):
     try:
         spec = ask(keywords, **configured)
@@ -205,6 +202,10 @@ def test_worker_arguments(keywords, args):
     assert ask({**LARGE, **keywords}).worker_args == args
 
 
+def test_worker_command_may_hold_arguments():
+    assert ask({**LARGE, "worker_command": "my.cli worker --fast"}).worker_command == ("my.cli", "worker", "--fast")
+
+
 @pytest.mark.parametrize(
     ("keywords", "resource"), [({}, "GPU=1"), ({"processes": 1}, "GPU=4"), ({"processes": 4}, "GPU=1")]
 )
@@ -213,7 +214,6 @@ def test_gpus_are_resources_of_their_workers(keywords, resource):
     assert args == ("--nanny", "--resources", resource)
 
 
-@pytest.mark.xfail(strict=True, raises=InvalidRequest, reason="each GPU's worker is a command of its own")
 def test_workers_of_a_gpu_each_need_no_nanny():
     assert "--no-nanny" in ask({"worker_size": "p38xlarge", "nanny": False}).worker_args
 
@@ -237,10 +237,7 @@ SPOT = {"queue": "spot", "qos": "low"}
         ({"worker_is_spot": True}, {}, "spot", "low", True),
         ({"worker_is_spot": True}, {"queue": "normal"}, "spot", "low", True),
         ({"worker_is_spot": True, "queue": "mine"}, {}, "mine", "low", True),
-        pytest.param(
-            {}, {"worker_is_spot": True}, "spot", "low", True,
-            marks=pytest.mark.xfail(strict=True, reason="only the keyword brings the spot queue"),
-        ),
+        ({}, {"worker_is_spot": True}, "spot", "low", True),
     ],
 )  # fmt: skip
 def test_spot(keywords, configured, queue, qos, requeue):
@@ -278,6 +275,7 @@ def test_spot(keywords, configured, queue, qos, requeue):
         ({**LARGE, "account": "a'b"}, "can't hold spaces, quotes or backslashes"),
         ({**LARGE, "qos": 'a"b'}, "can't hold spaces, quotes or backslashes"),
         ({"worker_size": "p38xlarge", "gpu_type": "a b"}, "can't hold spaces, quotes or backslashes"),
+        ({**LARGE, "job_name": "a,b"}, "commas"),
         ({**LARGE, "job_cpu": 0}, "job_cpu must be at least 1, not 0"),
         ({**LARGE, "job_mem": "16 gigs"}, "job_mem='16 gigs' can't be read: write it as SLURM does"),
         ({**LARGE, "job_extra": "--exclusive"}, "job_extra_directives must be a list of texts, such as ['--exclusive']"),

@@ -47,13 +47,11 @@ def test_user_over_site_over_built_in(configure):
     }
 
 
-@pytest.mark.xfail(strict=True, reason="what a file names comes before the defaults in dask.config")
 def test_built_in_sizes_come_first(configure):
     configure(**USER_OVER_SITE)
     assert list_sizes() == [*SATURN, "mine"]
 
 
-@pytest.mark.xfail(strict=True, reason="dask.config fills a null with the default's mapping")
 @pytest.mark.parametrize("file", ["user", "site"])
 def test_null_takes_a_size_away(configure, file):
     configure(**{file: "jobclusters: {sizes: {large: null}}"})
@@ -118,7 +116,6 @@ jobclusters:
     assert "--constraint" not in job_script("local", worker_size="a100")
 
 
-@pytest.mark.xfail(strict=True, reason="accepted and not used")
 @pytest.mark.parametrize("section", ["memory: 100 GB", "cores: 4", "gpus: 1"])
 def test_shape_in_a_systems_section_is_used_or_refused(configure, section):
     size = "jobclusters: {sizes: {x: {cores: 2, memory: 4 GB%s}}}"

@@ -41,6 +41,7 @@ _STATES = {
 
 # Array id and index, raw id, state, node, submitted, start, end, reason: the reason may hold anything, so it is last.
 _FORMAT = "%F|%K|%T|%N|%V|%S|%e|%r"
+_JOB = re.compile(r"\s*\d+\|(?:\d+|N/A)(?:\|[^|]*){5}\|")
 
 
 class Slurm(Dialect):
@@ -141,7 +142,7 @@ class Slurm(Dialect):
             if "Invalid job id specified" in reply.words:
                 return {}
             raise Unavailable(reply.sentence())
-        return dict(_line(line) for line in reply.out.splitlines() if line.count("|") >= _FORMAT.count("|"))
+        return dict(_line(line) for line in reply.out.splitlines() if _JOB.match(line))
 
     def detail_argv(self, job_id: str) -> list[str]:
         """Call scontrol: it knows the exit code without an accounting database, for five minutes."""
@@ -156,7 +157,7 @@ class Slurm(Dialect):
             return None
         code, _, signal = fields.get("ExitCode", "0:0").partition(":")
         state = _STATES.get(fields["JobState"], JobState.UNKNOWN)
-        reason = fields.get("Reason", "")
+        reason = match[1] if (match := re.search(r"\bReason=(.*?)(?:\s+\w+=|\s*$)", reply.out)) else ""
         return JobStatus(
             state=state,
             reason="" if reason == "None" else reason,

@@ -8,13 +8,18 @@
 
 name=dask-worker
 name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
 python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 &
 workers=$!
-trap 'kill -TERM $workers 2>/dev/null' TERM INT
 status=0
 for process in $workers; do
-  # A signal that this shell forwards ends the first wait early.
-  wait "$process" || wait "$process" || status=$?
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
 done
 rm -rf /scratch/mine
 echo finished

@@ -9,9 +9,9 @@
 
 name=dask-worker
 name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
-gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
+gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
   CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --nanny --resources GPU=1 --death-timeout 60 &
@@ -20,7 +20,11 @@ for gpu in $(echo "$gpus" | tr ',' ' '); do
 done
 status=0
 for process in $workers; do
-  # A signal that this shell forwards ends the first wait early.
-  wait "$process" || wait "$process" || status=$?
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
 done
 exit "$status"
