@@ -79,6 +79,9 @@ class Owner(Protocol):
     def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
         """Hear that these will not be submitted."""
 
+    def over(self, record: JobRecord) -> None:
+        """Hear that a job is over, or never was."""
+
 
 class Log(Protocol):
     """Who remembers what was submitted if this process dies."""
@@ -158,6 +161,7 @@ class BatchQueue:
         if state is not None:
             record.status = replace(record.status, state=state, reason="")
         self.records.pop(record.name, None)
+        self._owner.over(record)
         if self._waiting and self._retry is not None:  # an end makes room under a submit limit
             self._retry.cancel()
             self._retry = asyncio.get_running_loop().call_later(MOMENT, self._submit_waiting)
@@ -315,7 +319,7 @@ class BatchQueue:
         while left:
             elapsed = asyncio.get_running_loop().time() - started
             if elapsed > VERIFY:
-                names = ", ".join(str(record.job_id) for record in left)
+                names = ", ".join(str(record.job_id) for record in sorted(left, key=lambda each: each.number))
                 logger.error("Could not cancel these jobs, please do it by hand: %s", names)
                 return left
             try:

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 import dask.config
@@ -24,10 +25,10 @@ from jobclusters.adaptive import QueueAdaptive
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.dialect import Dialect
 from jobclusters.engine import Engine
-from jobclusters.errors import Problems, unknown
+from jobclusters.errors import InvalidRequest, Problems, unknown
 from jobclusters.job import BatchJob
 from jobclusters.jobqueue import JobQueueCluster
-from jobclusters.keeper import job_of
+from jobclusters.keeper import job_name, job_of
 from jobclusters.request import job_keywords, resolve
 from jobclusters.script import render
 from jobclusters.sizes import whole
@@ -126,8 +127,12 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         self._wanted = self._next_number = 0
         self._changing = threading.RLock()
         self._ending: asyncio.Future[None] | None = None
+        job_class = _checked(job_cls or self.job_cls)
+        verbs = self._verbs()
+        if n_workers or n_jobs:
+            verbs.check()
         self.engine = Engine(
-            verbs=self._verbs(),
+            verbs=verbs,
             render=self._render,
             scheduler=lambda: self.scheduler if self.status is Status.running else None,
             lost=self._jobs_lost,
@@ -135,20 +140,20 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
             lost_after=parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout")),
         )
         scheduler_class = scheduler_cls or scheduler_class or Scheduler
-        super().__init__(
-            job_cls=job_cls,
-            name=name,
-            scheduler_cls=import_term(scheduler_class) if isinstance(scheduler_class, str) else scheduler_class,
-            scheduler_options={
-                **self._scheduler_defaults(),
-                **(scheduler_options or settings.get("scheduler_options") or {}),
-            },
-            interface=interface or settings.get("interface"),
-            spec=self.spec,
-            queue=self.engine.queue,
-            template_dirs=self.template_dirs,
-            **for_cluster,
-        )
+        network = interface or settings.get("interface")
+        options = dict(scheduler_options or settings.get("scheduler_options") or {})
+        with self._resolved():
+            super().__init__(
+                job_cls=job_class,
+                name=name,
+                scheduler_cls=import_term(scheduler_class) if isinstance(scheduler_class, str) else scheduler_class,
+                scheduler_options={**self._scheduler_defaults(network, options), **options},
+                spec=self.spec,
+                queue=self.engine.queue,
+                template_dirs=self.template_dirs,
+                network=network,
+                **for_cluster,
+            )
         if self.spec.processes > 1:
             self.new_spec["group"] = [f"-{i}" for i in range(self.spec.processes)]
         if n_workers or n_jobs:
@@ -180,8 +185,14 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
     def _verbs(self) -> Verbs:
         return CommandQueue(self.dialect)
 
-    def _scheduler_defaults(self) -> dict[str, Any]:
-        return {}
+    def _scheduler_defaults(self, network: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if "host" in options else {"interface": network}
+
+    def _resolved(self) -> Any:
+        """Keep the parent class from reading the configuration again: it knows one section, and not ours."""
+        section = f"jobqueue.{self.dialect.name}"
+        keys = ("interface", "scheduler-options", "shared-temp-directory")
+        return dask.config.set({f"{section}.{key}": None for key in keys})
 
     # -- scaling ------------------------------------------------------------------------------------------------
 
@@ -217,12 +228,15 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         problems.raise_any()
         if wanted:
             self.engine.verbs.check()
-            if self.spec.log_directory:
-                os.makedirs(self.spec.log_directory, exist_ok=True)
         self.engine.reset()
         return self._want(wanted)
 
     def _want(self, jobs: int) -> Any:
+        if jobs and self.spec.log_directory:
+            try:
+                os.makedirs(self.spec.log_directory, exist_ok=True)
+            except OSError as error:
+                raise InvalidRequest(f"log_directory {self.spec.log_directory!r} can't be made: {error}") from None
         with self._changing:
             self._wanted = jobs
             for name in self._surplus(len(self.worker_spec) - jobs):
@@ -255,6 +269,8 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
             As for :class:`distributed.deploy.Adaptive`.
         """
         kwargs.setdefault("Adaptive", QueueAdaptive)
+        if self.spec.processes > 1:  # workers go by jobs, or there would never be a whole one
+            kwargs.setdefault("worker_key", partial(job_name, self.spec.processes))
         adaptive: QueueAdaptive = super().adapt(*args, **kwargs)
         return adaptive
 
@@ -384,6 +400,9 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         with suppress(Exception):
             await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)
         self.shutdown_scheduler = False  # the parent class would try to reach it
+        for key in ("key", "cert", "ca_file"):  # temporary TLS files of the parent class
+            if (file := getattr(self, f"_job_{key}", None)) is not None:
+                file.close()
         await self.engine.close()
         for job in self._created:
             job.over()
@@ -394,6 +413,18 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         if self._ending is None:
             logger.warning("The Dask scheduler has closed; the jobs of %s are cancelled.", self.name)
             await self._close()
+
+
+def _checked(job_class: type) -> type[BatchJob]:
+    """Refuse job classes whose changes would not reach the queue."""
+    if not issubclass(job_class, BatchJob):
+        raise InvalidRequest(f"job_cls={job_class.__name__} must be a subclass of jobclusters.job.BatchJob")
+    if job_class.job_script is not BatchJob.job_script:
+        raise InvalidRequest(
+            f"job_cls={job_class.__name__} overrides job_script(), which arrays can't use: put the change into a"
+            " template (docs/templates.md)"
+        )
+    return job_class
 
 
 def _suffix(worker: str, processes: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import dask.config
@@ -78,7 +79,9 @@ class LocalQueueCluster(JobCluster):
     def _verbs(self) -> LocalQueue:
         return local_queue()
 
-    def _scheduler_defaults(self) -> dict[str, Any]:
+    def _scheduler_defaults(self, network: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        if network or "interface" in options:
+            return super()._scheduler_defaults(network, options)
         return {"host": "127.0.0.1"}  # nobody else on the network has business here
 
 

@@ -210,12 +210,15 @@ class Engine:
     def _ended(self, records: Sequence[JobRecord]) -> None:
         self.keeper.ended(records)
         self.queue.exclude = self.keeper.bad_nodes
-        for record in records:
-            self._past[str(record.job_id)] = record
-        while len(self._past) > REMEMBERED:
-            del self._past[next(iter(self._past))]
         self._bury([record.name for record in records])
         self._lost([record.name for record in records], replace=not self.keeper.stopped)
+
+    def over(self, record: JobRecord) -> None:
+        """Remember a job that is over."""
+        if record.job_id is not None:
+            self._past[record.job_id] = record
+        while len(self._past) > REMEMBERED:
+            del self._past[next(iter(self._past))]
 
     def _requeued(self, record: JobRecord) -> None:
         """Forget the workers of a job's last run; those of the next one have another mark in their names."""

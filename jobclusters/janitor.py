@@ -52,7 +52,10 @@ class Janitor:
         """Tell that a submission with this name is about to be tried."""
         async with self._starting:
             if self._process is None:
-                self._process = await asyncio.to_thread(self._start)
+                try:
+                    self._process = await asyncio.to_thread(self._start)
+                except RuntimeError:  # this Python is about to end, and has no threads any more
+                    self._process = self._start()
         self._tell({"submitting": job_name})
 
     def submitted(self, job_name: str, ids: Sequence[str]) -> None:
@@ -147,9 +150,9 @@ def main(system: str, token: str = "") -> None:
     if submissions is None:
         return
     if system == "local":
-        from jobclusters.processes import end_processes
+        from jobclusters.localqueue import clean_up
 
-        end_processes(token, wait=5)
+        clean_up(token, wait=5)
     else:
         asyncio.run(clean(system, submissions))
 

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from distributed.core import Status
 from distributed.security import Security
 
+from jobclusters import config
 from jobclusters.batchqueue import BatchQueue, JobRecord
 from jobclusters.dialect import Dialect
 from jobclusters.jobqueue import Job
+from jobclusters.request import resolve
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
 
@@ -29,15 +31,15 @@ class BatchJob(Job):  # type: ignore[misc]
     name
         Of the job; the names of its workers begin with it.
     spec
-        What is submitted.
+        What is submitted; unless given, it is resolved from the keywords.
     queue
         Who submits it; None for a job that is only looked at.
     template_dirs
         Directories of a site's templates.
-    protocol, security, interface
-        Of the connection to the scheduler.
-    config_name
-        Ignored: the spec is resolved.
+    protocol, security, network
+        Of the connection to the scheduler; the network is an interface's name.
+    interface, config_name, **keywords
+        As for a cluster, where no spec is given.
     """
 
     dialect: ClassVar[Dialect]
@@ -47,20 +49,26 @@ class BatchJob(Job):  # type: ignore[misc]
         scheduler: str | None = None,
         name: str | None = None,
         *,
-        spec: JobSpec,
+        spec: JobSpec | None = None,
         queue: BatchQueue | None = None,
         template_dirs: tuple[str, ...] = (),
         protocol: str | None = None,
         security: Security | None = None,
+        network: str | None = None,
         interface: str | None = None,
-        config_name: str | None = None,  # noqa: ARG002 -- the parent class passes it
+        config_name: str | None = None,
+        **keywords: Any,
     ) -> None:
+        if spec is None:
+            site = config.site(self.dialect, config_name)
+            spec = resolve(self.dialect, keywords, site, str(name), str(scheduler))
+            network = interface
         super(Job, self).__init__(scheduler=scheduler, name=name)
         self.scheduler = scheduler
         self.name = name
         self.queue = queue
         self.template_dirs = template_dirs
-        self.spec = _connected(spec, str(scheduler), protocol, security, interface)
+        self.spec = _connected(spec, str(scheduler), protocol, security, network)
         self.record = JobRecord(str(name), _number(str(name)), self.spec)
         self.worker_cores = spec.cores
         self.worker_memory = spec.memory

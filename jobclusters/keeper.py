@@ -43,6 +43,16 @@ def job_of(worker: object, jobs: Iterable[str]) -> str | None:
     return None
 
 
+def job_name(processes: int, worker: Worker) -> str:
+    """Name the job that a worker belongs to, where only their number in a job is known (and pickled to the scheduler).
+
+    >>> from types import SimpleNamespace
+    >>> job_name(2, SimpleNamespace(name="C-3-r1-0"))
+    'C-3-r1'
+    """
+    return re.sub(r"-\d+$", "", str(worker.name)) if processes > 1 else str(worker.name)
+
+
 class Keeper:
     """Counts failures, and decides whether a job that ended is replaced.
 

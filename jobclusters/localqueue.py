@@ -7,7 +7,6 @@ lines of the script, so that everything above it is the same code as for a batch
 from __future__ import annotations
 
 import argparse
-import asyncio
 import atexit
 import os
 import shlex
@@ -22,15 +21,30 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
+
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import Refused
 from jobclusters.machine import Machine, read_directives, this_machine
-from jobclusters.processes import end_processes
+from jobclusters.processes import end_processes, processes_by_job, send
 from jobclusters.state import JobState, JobStatus
 from jobclusters.units import gigabytes
 
 #: Seconds between SIGTERM and SIGKILL, as batch systems have it.
 KILL_WAIT = 10.0
+#: Seconds between two looks at jobs that end.
+ENDING_INTERVAL = 0.05
+
+
+def own_directory(token: str) -> Path:
+    """Name the directory of a queue's scripts and outputs."""
+    return Path(tempfile.gettempdir(), f"jobclusters-{os.getuid()}-{token}")
+
+
+def clean_up(token: str, wait: float) -> None:
+    """End all jobs of a queue that is no more, and remove its files; also for the janitor of a dead owner."""
+    end_processes(token, wait)
+    shutil.rmtree(own_directory(token), ignore_errors=True)
 
 
 @dataclass
@@ -52,7 +66,7 @@ class _Job:
     process: subprocess.Popen[bytes] | None = None
     devices: list[int] = field(default_factory=list)
     deadline: float | None = None
-    ending: threading.Thread | None = None
+    kill_at: float | None = None
     outcome: JobState | None = None
 
 
@@ -97,9 +111,6 @@ class LocalQueue:
                 f"a job of {needs.cores} cores, {gigabytes(needs.memory)} and {needs.gpus} GPUs can't run on this"
                 f" machine: it has {self.machine.describe()}"
             )
-        return await asyncio.to_thread(self._queue, script, count, needs)
-
-    def _queue(self, script: str, count: int, needs: argparse.Namespace) -> list[str]:
         environment = dict(os.environ)
         with self._lock:
             self._last_id += 1
@@ -134,26 +145,26 @@ class LocalQueue:
 
     def _own_directory(self) -> Path:
         if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="jobclusters-"))
+            self._directory = own_directory(self.token)
+            self._directory.mkdir(mode=0o700)
             atexit.register(self._end)
         return self._directory
 
     async def cancel(self, ids: Sequence[str]) -> None:
         """Cancel jobs: SIGTERM to all their processes, SIGKILL to what is left after :data:`KILL_WAIT`."""
-        await asyncio.to_thread(self._cancel, ids)
-
-    def _cancel(self, ids: Sequence[str]) -> None:
         with self._lock:
             for job in (self._jobs[job_id] for job_id in ids if job_id in self._jobs):
                 if job.status.state is JobState.PENDING:
                     job.status = replace(job.status, state=JobState.CANCELLED, reason="", ended=datetime.now())
                 elif job.status.state is JobState.RUNNING:
-                    self._begin_end(job, JobState.CANCELLED)
+                    job.outcome = JobState.CANCELLED
+                    job.status = replace(job.status, state=JobState.COMPLETING)
         self._wake.set()
 
     async def states(self, ids: Sequence[str]) -> dict[str, JobStatus]:
         """Tell how jobs stand."""
-        return await asyncio.to_thread(self._states, set(ids))
+        with self._lock:
+            return {job_id: self._jobs[job_id].status for job_id in ids if job_id in self._jobs}
 
     async def find(self, job_name: str) -> dict[str, JobStatus]:
         """Tell how all jobs with this name stand."""
@@ -163,10 +174,6 @@ class LocalQueue:
     async def detail(self, job_id: str) -> JobStatus | None:
         """Tell how one job stands."""
         return (await self.states([job_id])).get(job_id)
-
-    def _states(self, ids: set[str]) -> dict[str, JobStatus]:
-        with self._lock:
-            return {job_id: self._jobs[job_id].status for job_id in ids if job_id in self._jobs}
 
     def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:  # noqa: ARG002 -- one verb for all
         """Give the path of a job's output."""
@@ -178,27 +185,50 @@ class LocalQueue:
     def _run(self) -> None:
         """Look after the jobs until there are none."""
         while True:
-            self._wake.wait(self.interval)
+            ending = any(job.status.state is JobState.COMPLETING for job in list(self._jobs.values()))
+            self._wake.wait(ENDING_INTERVAL if ending else self.interval)
             self._wake.clear()
             with self._lock:
-                self._advance()
+                self._notice()
+                starting = self._take_next()
+                ended = [job for job in self._jobs.values() if job.status.state is JobState.COMPLETING]
                 if all(job.status.state.ended for job in self._jobs.values()):
                     self._thread = None  # under the lock: a submission now starts another
                     return
+            # Without the lock, for nobody who asks is to wait for processes.
+            for job in starting:
+                self._start(job)
+            if ended:
+                living = processes_by_job(self.token)
+                for job in ended:
+                    self._push_out(job, living.get(self._mark(job), set()))
 
-    def _advance(self) -> None:
-        """Notice ends, enforce walltimes, start what fits; in order of submission, nobody overtakes."""
+    def _notice(self) -> None:
+        """Notice ends, and enforce walltimes."""
         for job in self._jobs.values():
             if job.status.state is JobState.RUNNING:
-                if job.process is not None and job.process.poll() is not None:
-                    self._begin_end(job, None)
-                elif job.deadline is not None and time.monotonic() > job.deadline:
-                    self._begin_end(job, JobState.TIMEOUT)
+                over = job.deadline is not None and time.monotonic() > job.deadline
+                if over or (job.process is not None and job.process.poll() is not None):
+                    job.outcome = JobState.TIMEOUT if over else None
+                    job.status = replace(job.status, state=JobState.COMPLETING)
+
+    def _take_next(self) -> list[_Job]:
+        """Take what fits from the queue; in order of submission, nobody overtakes."""
+        taken = []
         for job in self._jobs.values():
             if job.status.state is JobState.PENDING:
                 if not self._room(job):
                     break
-                self._start(job)
+                used = {device for other in self._busy() for device in other.devices}
+                job.devices = [device for device in range(self.machine.gpus) if device not in used][: job.gpus]
+                if job.walltime is not None:
+                    job.deadline = time.monotonic() + job.walltime.total_seconds()
+                now = datetime.now()
+                job.status = replace(
+                    job.status, state=JobState.RUNNING, reason="", node=os.uname().nodename, started=now
+                )
+                taken.append(job)
+        return taken
 
     def _busy(self) -> list[_Job]:
         return [job for job in self._jobs.values() if job.status.state in (JobState.RUNNING, JobState.COMPLETING)]
@@ -219,15 +249,13 @@ class LocalQueue:
         return f"{self.token}.{job.id}"
 
     def _start(self, job: _Job) -> None:
-        taken = {device for other in self._busy() for device in other.devices}
-        job.devices = [device for device in range(self.machine.gpus) if device not in taken][: job.gpus]
         environment = {**job.environment, "JOBCLUSTERS_JOB_ID": self._mark(job), "JOBCLUSTERS_TASK_ID": str(job.index)}
         if job.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, job.devices or range(job.gpus)))
-        path = self._own_directory() / f"{job.id}.sh"
-        path.write_text(job.script)
         shebang = job.script.splitlines()[0]
         try:
+            path = self._own_directory() / f"{job.id}.sh"
+            path.write_text(job.script)
             with open(job.output, "ab") as output:
                 job.process = subprocess.Popen(
                     [*shlex.split(shebang.removeprefix("#!")), str(path)],
@@ -240,50 +268,45 @@ class LocalQueue:
                 )
         except OSError as error:
             code = 127 if isinstance(error, FileNotFoundError) else 1
-            job.status = replace(
-                job.status, state=JobState.FAILED, reason=str(error), exit_code=code, ended=datetime.now()
-            )
-            return
-        if job.walltime is not None:
-            job.deadline = time.monotonic() + job.walltime.total_seconds()
-        job.status = replace(
-            job.status, state=JobState.RUNNING, reason="", node=os.uname().nodename, started=datetime.now()
-        )
+            with self._lock:
+                job.status = replace(
+                    job.status, state=JobState.FAILED, reason=str(error), exit_code=code, ended=datetime.now()
+                )
 
-    def _begin_end(self, job: _Job, outcome: JobState | None) -> None:
-        """End all processes of a job, in a thread: it may take as long as :data:`KILL_WAIT`."""
-        job.status = replace(job.status, state=JobState.COMPLETING)
-        job.outcome = outcome
-        job.ending = threading.Thread(target=self._finish, args=(job,), daemon=True)
-        job.ending.start()
-
-    def _finish(self, job: _Job) -> None:
-        process = job.process
-        if process is None:
+    def _push_out(self, job: _Job, processes: set[psutil.Process]) -> None:
+        """Take a job that ends a step further: SIGTERM to its processes, SIGKILL to those left, the outcome."""
+        if job.process is None:  # cancelled between being taken and being started
             return
-        end_processes(self._mark(job), KILL_WAIT)
-        code = process.wait()
+        now = time.monotonic()
+        if job.kill_at is None:
+            job.kill_at = now + KILL_WAIT
+            send(processes, "terminate")
+        elif now > job.kill_at:
+            send(processes, "kill")
+        code = job.process.poll()
+        if processes or code is None:
+            return
         with self._lock:
-            state = job.outcome or (JobState.COMPLETED if code == 0 else JobState.FAILED)
-            job.status = replace(
-                job.status,
-                state=state,
-                exit_code=code if code >= 0 and job.outcome is None else None,
-                signal=-code if code < 0 and job.outcome is None else None,
-                ended=datetime.now(),
-            )
+            self._finish(job, code)
         self._wake.set()
+
+    def _finish(self, job: _Job, code: int) -> None:
+        by_itself = job.outcome is None
+        job.status = replace(
+            job.status,
+            state=job.outcome or (JobState.COMPLETED if code == 0 else JobState.FAILED),
+            exit_code=code if code >= 0 and by_itself else None,
+            signal=-code if code < 0 and by_itself else None,
+            ended=datetime.now(),
+        )
 
     def _end(self) -> None:
         """Leave nothing behind when this Python ends."""
         with self._lock:
-            busy = self._busy()
             for job in self._jobs.values():
                 if job.status.state is JobState.PENDING:
                     job.status = replace(job.status, state=JobState.CANCELLED)
-        end_processes(self.token, wait=1)
-        for job in busy:
+        clean_up(self.token, wait=1)
+        for job in self._busy():
             if job.process is not None:
                 job.process.wait()
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)

@@ -9,45 +9,56 @@ from collections.abc import Iterable
 import psutil
 
 
-def job_processes(token: str) -> set[psutil.Process]:
-    """Find all living processes of a job, or of a queue's jobs, children that left home included.
+def processes_by_job(token: str) -> dict[str, set[psutil.Process]]:
+    """Find all living processes of a queue's jobs, children that left home included.
 
     Parameters
     ----------
     token
-        What ``JOBCLUSTERS_JOB_ID`` is in their environment, or its part before a dot.
+        The part before the dot of what ``JOBCLUSTERS_JOB_ID`` is in their environment.
+
+    Returns
+    -------
+    dict of str to set of psutil.Process
+        By the whole of that variable.
     """
-    found = set()
+    found: dict[str, set[psutil.Process]] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             mark = process.environ().get("JOBCLUSTERS_JOB_ID", "")
-            if mark == token or mark.startswith(f"{token}."):
-                found.add(process)
+            if mark.startswith(f"{token}."):
+                found.setdefault(mark, set()).add(process)
     return found
 
 
+def job_processes(token: str) -> set[psutil.Process]:
+    """Find all living processes of all of a queue's jobs."""
+    return set().union(*processes_by_job(token).values())
+
+
 def end_processes(token: str, wait: float) -> None:
-    """End all processes of a job, or of a queue's jobs.
+    """End all processes of a queue's jobs.
 
     Parameters
     ----------
     token
-        As for :func:`job_processes`.
+        As for :func:`processes_by_job`.
     wait
         Seconds between SIGTERM and SIGKILL.
     """
     tree = job_processes(token)
-    _signal(tree, "terminate")
+    send(tree, "terminate")
     _wait(tree, wait)
     for _ in range(10):  # what is killed may just have started something
         left = job_processes(token)
         if not left:
             return
-        _signal(left, "kill")
+        send(left, "kill")
         _wait(left, 1)
 
 
-def _signal(processes: Iterable[psutil.Process], verb: str) -> None:
+def send(processes: Iterable[psutil.Process], verb: str) -> None:
+    """Send a signal, by the name of psutil's method for it, to those that still live."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             getattr(process, verb)()

@@ -92,7 +92,8 @@ class ScriptedQueue(LocalQueue):
         with self._lock:
             job = self._jobs[job_id]
             if job.status.state is JobState.RUNNING:
-                self._begin_end(job, state)
+                job.outcome = state
+                job.status = replace(job.status, state=JobState.COMPLETING)
             else:
                 job.status = replace(job.status, state=state, exit_code=exit_code)
         self._wake.set()
@@ -156,9 +157,8 @@ class ScriptedQueue(LocalQueue):
         await self._command("detail", 1)
         return self.states_now().get(job_id)
 
-    def _advance(self) -> None:
-        if not self.hold:
-            super()._advance()
+    def _take_next(self) -> list[Any]:
+        return [] if self.hold else super()._take_next()
 
 
 class ScriptedCluster(LocalQueueCluster):

@@ -323,3 +323,78 @@ def test_an_interpreter_that_exits_without_closing_leaves_no_processes(tmp_path)
 @pytest.fixture(autouse=True)
 def messages(caplog):
     caplog.set_level(logging.WARNING, logger="jobclusters")
+
+
+def test_adaptive_lets_whole_idle_jobs_go(queue):
+    with ScriptedCluster(queue, **{**SMALL, "cores": 2, "processes": 2, "memory": "2 GiB"}) as cluster:
+        cluster.scale(jobs=3)
+        cluster.wait_for_workers(6, timeout=60)
+        cluster.adapt(minimum_jobs=1, maximum_jobs=3, interval="100ms", wait_count=2)
+        until(lambda: len(cluster.worker_spec) == 1 and len(cluster.scheduler.workers) == 2)
+
+
+def test_jobs_that_we_cancelled_are_remembered(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=2)
+        until(lambda: len(held.living()) == 2)
+        cluster.scale(jobs=1)
+        until(lambda: cluster.jobs.get("1_1") and cluster.jobs["1_1"].state is JobState.CANCELLED)
+
+
+def test_a_log_directory_is_made_for_an_adaptive_cluster_too(queue, tmp_path):
+    with ScriptedCluster(queue, log_directory=str(tmp_path / "logs"), **SMALL) as cluster, Client(cluster) as client:
+        cluster.adapt(maximum=1, interval="100ms")
+        assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+        assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+def test_a_log_directory_that_cannot_be_made_is_told_before_anything_is_submitted(held, tmp_path):
+    (tmp_path / "file").write_text("")
+    with ScriptedCluster(held, log_directory=str(tmp_path / "file" / "logs"), **SMALL) as cluster:
+        with pytest.raises(InvalidRequest, match="log_directory .* can't be made"):
+            cluster.scale(1)
+    assert held.commands == []
+
+
+def test_the_configuration_section_asked_for_is_the_one_used(held):
+    import dask.config
+
+    mine = {"cores": 1, "memory": "1 GiB", "interface": None}
+    with dask.config.set({"jobqueue.mine": mine, "jobqueue.local.interface": "nosuch0"}):
+        with ScriptedCluster(held, config_name="mine") as cluster:
+            assert "nosuch0" not in cluster.job_script()
+
+
+def test_an_interface_is_for_scheduler_and_workers(held):
+    with ScriptedCluster(held, interface="lo", **SMALL) as cluster:
+        assert "127.0.0.1" in cluster.scheduler_address
+        assert "--interface lo" in cluster.job_script()
+
+
+def test_a_job_class_whose_script_would_not_be_used_is_refused(held):
+    from jobclusters.clusters import LocalQueueJob
+
+    class Mine(LocalQueueJob):
+        def job_script(self):
+            return "echo mine"
+
+    with pytest.raises(InvalidRequest, match="Mine overrides job_script"):
+        ScriptedCluster(held, job_cls=Mine, **SMALL)
+
+
+def test_a_program_that_ends_right_after_scaling_ends_quietly(tmp_path):
+    import subprocess
+    import sys
+
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\nfrom jobclusters import LocalQueueCluster\n"
+        "if __name__ == '__main__':\n"
+        "    cluster = LocalQueueCluster(cores=1, memory='1 GiB')\n"
+        "    cluster.scale(1)\n"
+        "    sys.exit(7)\n"
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "Traceback" not in done.stderr
+    assert "report" not in done.stderr
