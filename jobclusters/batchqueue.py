@@ -10,11 +10,11 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from jobclusters.commandqueue import Verbs
 from jobclusters.errors import NoBatchSystem, QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.record import JobRecord, Log, Owner, arrays, element
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
@@ -28,72 +28,6 @@ LOOK = (2.0, 30.0)
 LIMIT_RETRY = 30.0
 #: Seconds for which a cancel is verified, and repeated, before it is reported as failed.
 VERIFY = 60.0
-
-
-@dataclass(eq=False)
-class JobRecord:
-    """One job, from the wish to its end.
-
-    Attributes
-    ----------
-    name
-        The cluster's name for it; its workers' names begin with it.
-    number
-        The name's number.
-    spec
-        What is submitted.
-    job_id
-        The batch system's id; None before.
-    job_name
-        The unique name of its submission; "" before.
-    status
-        How it stands.
-    had_worker
-        Whether any of its workers ever registered.
-    leaving
-        Whether it is no longer wanted.
-    missing
-        How many successful questions in a row didn't know it.
-    cancelled
-        Whether we asked for its cancellation.
-    """
-
-    name: str
-    number: int
-    spec: JobSpec
-    job_id: str | None = None
-    job_name: str = ""
-    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING, reason="not submitted yet"))
-    had_worker: bool = False
-    leaving: bool = False
-    missing: int = 0
-    cancelled: bool = False
-
-
-class Owner(Protocol):
-    """Who the jobs belong to."""
-
-    async def retire(self, records: Sequence[JobRecord]) -> None:
-        """Move what the jobs' workers hold to others, and let them go."""
-
-    def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
-        """Hear that these will not be submitted."""
-
-    def over(self, record: JobRecord) -> None:
-        """Hear that a job is over, or never was."""
-
-
-class Log(Protocol):
-    """Who remembers what was submitted if this process dies."""
-
-    async def submitting(self, job_name: str) -> None:
-        """A submission with this name is about to be tried."""
-
-    def submitted(self, job_name: str, ids: Sequence[str]) -> None:
-        """It became these jobs."""
-
-    def refused(self, job_name: str) -> None:
-        """It became none."""
 
 
 class BatchQueue:
@@ -256,7 +190,7 @@ class BatchQueue:
                 pause = min(2 * pause, LOOK[1])
                 continue
             if found:
-                return sorted(found, key=_element)
+                return sorted(found, key=element)
             absent, pause = absent + 1, LOOK[0]
         return []
 
@@ -357,19 +291,3 @@ class BatchQueue:
             self._retry.cancel()
         await self.settle()
         return list(self.records.values())
-
-
-def _element(job_id: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in job_id.replace("[", "_").split("_") if part.isdigit())
-
-
-def arrays(records: Sequence[JobRecord], largest: int) -> list[list[JobRecord]]:
-    """Cut jobs into arrays: of one spec, with consecutive numbers, none larger than the batch system takes."""
-    cut: list[list[JobRecord]] = []
-    for record in sorted(records, key=lambda each: each.number):
-        last = cut[-1] if cut else None
-        if last and last[-1].spec == record.spec and last[-1].number + 1 == record.number and len(last) < largest:
-            last.append(record)
-        else:
-            cut.append([record])
-    return cut

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import os
 import threading
 import uuid
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, ClassVar
 
 import dask.config
@@ -18,23 +15,21 @@ from dask.utils import parse_timedelta
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.scheduler import Scheduler
-from distributed.utils import NoOpAwaitable, import_term
+from distributed.utils import import_term
 
 from jobclusters import config
-from jobclusters.adaptive import QueueAdaptive
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.dialect import Dialect
+from jobclusters.elastic import ElasticCluster
 from jobclusters.engine import Engine
 from jobclusters.errors import InvalidRequest, Problems, unknown
 from jobclusters.job import BatchJob
-from jobclusters.jobqueue import JobQueueCluster
-from jobclusters.keeper import job_name, job_of
+from jobclusters.keeper import job_of
 from jobclusters.request import job_keywords, resolve
 from jobclusters.script import render
 from jobclusters.sizes import whole
 from jobclusters.spec import NO_SCHEDULER, JobSpec
 from jobclusters.state import JobStatus
-from jobclusters.units import parse_memory
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +61,7 @@ CLUSTER_KEYWORDS = frozenset(
 )
 
 
-class JobCluster(JobQueueCluster):  # type: ignore[misc]
+class JobCluster(ElasticCluster):
     """A Dask cluster whose workers are jobs of a batch queue.
 
     Parameters
@@ -124,7 +119,6 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         self.spec = self._resolve(keywords, config_name, {"n_workers": n_workers, "n_jobs": n_jobs}, name)
         self.template_dirs = (*map(config.expand, template_dirs), *config.template_dirs())
         self._render(self.spec)  # a wrong template is told now
-        self._wanted = self._next_number = 0
         self._changing = threading.RLock()
         self._ending: asyncio.Future[None] | None = None
         job_class = _checked(job_cls or self.job_cls)
@@ -193,117 +187,6 @@ class JobCluster(JobQueueCluster):  # type: ignore[misc]
         section = f"jobqueue.{self.dialect.name}"
         keys = ("interface", "scheduler-options", "shared-temp-directory")
         return dask.config.set({f"{section}.{key}": None for key in keys})
-
-    # -- scaling ------------------------------------------------------------------------------------------------
-
-    def scale(self, n: int | None = None, jobs: int = 0, memory: str | None = None, cores: int | None = None) -> Any:
-        """Ask for this much in all; returns at once.
-
-        Parameters
-        ----------
-        n
-            Workers. A job holds ``processes`` of them; whole jobs come.
-        jobs
-            Jobs.
-        memory
-            Memory of all jobs, such as ``"500 GB"``.
-        cores
-            Cores of all jobs.
-
-        Raises
-        ------
-        InvalidRequest
-            For anything that's no number, or negative.
-        NoBatchSystem
-            If the batch system's commands aren't on this machine.
-        """
-        problems = Problems()
-        wanted = problems.attempt(lambda: whole("jobs", jobs, least=0), 0)
-        for name, value, each in (("n", n, self.spec.processes), ("cores", cores, self.spec.cores)):
-            if value is not None:
-                number = problems.attempt(lambda name=name, value=value: whole(name, value, least=0), 0)  # type: ignore[misc]
-                wanted = max(wanted, math.ceil(number / each))
-        if memory is not None and memory not in (0, "0"):
-            wanted = max(wanted, math.ceil(problems.attempt(lambda: parse_memory(memory), 0) / self.spec.memory))
-        problems.raise_any()
-        if wanted:
-            self.engine.verbs.check()
-        self.engine.reset()
-        return self._want(wanted)
-
-    def _want(self, jobs: int) -> Any:
-        if jobs and self.spec.log_directory:
-            try:
-                os.makedirs(self.spec.log_directory, exist_ok=True)
-            except OSError as error:
-                raise InvalidRequest(f"log_directory {self.spec.log_directory!r} can't be made: {error}") from None
-        with self._changing:
-            self._wanted = jobs
-            for name in self._surplus(len(self.worker_spec) - jobs):
-                del self.worker_spec[name]
-            while len(self.worker_spec) < jobs and self._ending is None:
-                self.worker_spec.update(self.new_worker_spec())
-        self.loop.add_callback(self._correct_state)
-        return NoOpAwaitable() if self.asynchronous else None
-
-    def _surplus(self, count: int) -> list[str]:
-        """Choose jobs to let go: those that haven't even been asked for, then as the engine says."""
-        unborn = [name for name in reversed(self.worker_spec) if name not in self.engine.queue.records]
-        known = [name for name in self.engine.victims(len(self.worker_spec)) if name in self.worker_spec]
-        return (unborn + known)[: max(0, count)]
-
-    def new_worker_spec(self) -> dict[str, Any]:
-        """Give the next job's name and spec; no name is ever used twice."""
-        self._next_number += 1
-        return {self._new_worker_name(self._next_number - 1): self.new_spec}
-
-    def adapt(self, *args: Any, **kwargs: Any) -> QueueAdaptive:
-        """Scale with the work there is.
-
-        Parameters
-        ----------
-        minimum, maximum
-            Limits in workers; or ``minimum_jobs``, ``maximum_jobs``, ``minimum_cores``, ``maximum_cores``,
-            ``minimum_memory``, ``maximum_memory``.
-        **kwargs
-            As for :class:`distributed.deploy.Adaptive`.
-        """
-        kwargs.setdefault("Adaptive", QueueAdaptive)
-        if self.spec.processes > 1:  # workers go by jobs, or there would never be a whole one
-            kwargs.setdefault("worker_key", partial(job_name, self.spec.processes))
-        adaptive: QueueAdaptive = super().adapt(*args, **kwargs)
-        return adaptive
-
-    def adapt_to(self, workers: int) -> None:
-        """Ask for workers on behalf of the adaptive scaler; unlike a person's wish it doesn't end a stop."""
-        if not self.engine.keeper.stopped:
-            self._want(math.ceil(workers / self.spec.processes))
-
-    async def scale_down(self, workers: Collection[str]) -> None:
-        """Let the jobs of these workers, or these jobs, go; their results are moved first."""
-        with self._changing:
-            for name in {job_of(worker, self.worker_spec) for worker in workers} & self.worker_spec.keys():
-                del self.worker_spec[name]
-            self._wanted = len(self.worker_spec)
-        await self._correct_state()
-
-    def _jobs_lost(self, names: Sequence[str], *, replace: bool) -> None:
-        """Forget jobs that are over, and keep as many as were asked for."""
-        with self._changing:
-            for name in names:
-                self.worker_spec.pop(name, None)
-                if (job := self.workers.pop(name, None)) is not None:
-                    job.over()
-            if not replace:
-                self._wanted = len(self.worker_spec)
-        if replace and self.status is Status.running:
-            self._want(self._wanted)
-
-    def _threads_per_worker(self) -> float:
-        return self.spec.cores / self.spec.processes
-
-    def _memory_per_worker(self) -> float:
-        return self.spec.memory / self.spec.processes
 
     # -- looking ------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from jobclusters.batchqueue import BatchQueue, JobRecord
+from jobclusters.batchqueue import BatchQueue
 from jobclusters.commandqueue import Verbs
 from jobclusters.errors import InvalidRequest, QueueError, unknown
 from jobclusters.janitor import Janitor
 from jobclusters.keeper import Keeper, job_of
+from jobclusters.record import JobRecord
 from jobclusters.scaling import Candidate, victims
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus

@@ -11,9 +11,10 @@ from distributed.core import Status
 from distributed.security import Security
 
 from jobclusters import config
-from jobclusters.batchqueue import BatchQueue, JobRecord
+from jobclusters.batchqueue import BatchQueue
 from jobclusters.dialect import Dialect
 from jobclusters.jobqueue import Job
+from jobclusters.record import JobRecord
 from jobclusters.request import resolve
 from jobclusters.script import render
 from jobclusters.spec import JobSpec

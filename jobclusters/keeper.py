@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from jobclusters.batchqueue import JobRecord
 from jobclusters.diagnose import obituary
 from jobclusters.errors import JobsFailed, QueueError
+from jobclusters.record import JobRecord
 from jobclusters.state import JobState
 
 logger = logging.getLogger(__name__)

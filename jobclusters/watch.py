@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from jobclusters.batchqueue import BatchQueue, JobRecord
+from jobclusters.batchqueue import BatchQueue
 from jobclusters.errors import QueueError
+from jobclusters.record import JobRecord
 from jobclusters.state import JobState, JobStatus
 
 logger = logging.getLogger(__name__)

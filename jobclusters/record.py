@@ -1,0 +1,94 @@
+"""One job from the wish to its end, and who hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jobclusters.errors import QueueError
+from jobclusters.spec import JobSpec
+from jobclusters.state import JobState, JobStatus
+
+
+@dataclass(eq=False)
+class JobRecord:
+    """One job, from the wish to its end.
+
+    Attributes
+    ----------
+    name
+        The cluster's name for it; its workers' names begin with it.
+    number
+        The name's number.
+    spec
+        What is submitted.
+    job_id
+        The batch system's id; None before.
+    job_name
+        The unique name of its submission; "" before.
+    status
+        How it stands.
+    had_worker
+        Whether any of its workers ever registered.
+    leaving
+        Whether it is no longer wanted.
+    missing
+        How many successful questions in a row didn't know it.
+    cancelled
+        Whether we asked for its cancellation.
+    """
+
+    name: str
+    number: int
+    spec: JobSpec
+    job_id: str | None = None
+    job_name: str = ""
+    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING, reason="not submitted yet"))
+    had_worker: bool = False
+    leaving: bool = False
+    missing: int = 0
+    cancelled: bool = False
+
+
+class Owner(Protocol):
+    """Who the jobs belong to."""
+
+    async def retire(self, records: Sequence[JobRecord]) -> None:
+        """Move what the jobs' workers hold to others, and let them go."""
+
+    def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
+        """Hear that these will not be submitted."""
+
+    def over(self, record: JobRecord) -> None:
+        """Hear that a job is over, or never was."""
+
+
+class Log(Protocol):
+    """Who remembers what was submitted if this process dies."""
+
+    async def submitting(self, job_name: str) -> None:
+        """A submission with this name is about to be tried."""
+
+    def submitted(self, job_name: str, ids: Sequence[str]) -> None:
+        """It became these jobs."""
+
+    def refused(self, job_name: str) -> None:
+        """It became none."""
+
+
+def element(job_id: str) -> tuple[int, ...]:
+    """Give what ids of an array's elements are sorted by."""
+    return tuple(int(part) for part in job_id.replace("[", "_").split("_") if part.isdigit())
+
+
+def arrays(records: Sequence[JobRecord], largest: int) -> list[list[JobRecord]]:
+    """Cut jobs into arrays: of one spec, with consecutive numbers, none larger than the batch system takes."""
+    cut: list[list[JobRecord]] = []
+    for record in sorted(records, key=lambda each: each.number):
+        last = cut[-1] if cut else None
+        if last and last[-1].spec == record.spec and last[-1].number + 1 == record.number and len(last) < largest:
+            last.append(record)
+        else:
+            cut.append([record])
+    return cut
