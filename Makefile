@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-fast check bench drills clean
+.PHONY: help demo test test-fast check docs bench drills clean
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-fast  the tests that need no container"
 	@echo "make drills     the failure drills on the dockerized SLURM, with what each found"
 	@echo "make check      style, types"
+	@echo "make docs       the documentation, into docs/_build/html"
 	@echo "make bench      side by side with dask-jobqueue, on the dockerized SLURM"
 	@echo "make clean      take away what the others made, the containers included"
 
@@ -42,6 +43,10 @@ check: $(VENV)/.installed-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-test
 	ci/slurm-docker/up
