@@ -65,4 +65,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # the cluster was closed on the way out
+        sys.exit("Interrupted; nothing is left running.")
