@@ -29,7 +29,7 @@ demo: $(VENV)/.installed-notebook
 	@$(BIN)/python -m jobclusters.demo
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -m "not live"
+	$(BIN)/python -m pytest -q -m "not live" -n 2 --dist loadfile
 
 test: test-fast
 	ci/slurm-docker/up

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
 from jobclusters.commandqueue import Verbs
@@ -63,7 +63,8 @@ class BatchQueue:
         self._serial = itertools.count()
         self._to_submit: list[JobRecord] = []
         self._to_leave: list[JobRecord] = []
-        self._waiting: list[JobRecord] = []
+        #: Jobs that a submit limit holds back.
+        self.waiting: list[JobRecord] = []
         self._flush: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,7 +82,7 @@ class BatchQueue:
         if record.leaving:
             return
         record.leaving = True
-        for waiting in (self._to_submit, self._waiting):
+        for waiting in (self._to_submit, self.waiting):
             if record in waiting:
                 waiting.remove(record)
                 self.forget(record, JobState.CANCELLED)
@@ -96,7 +97,7 @@ class BatchQueue:
             record.status = replace(record.status, state=state, reason="")
         self.records.pop(record.name, None)
         self._owner.over(record)
-        if self._waiting and self._retry is not None:  # an end makes room under a submit limit
+        if self.waiting and self._retry is not None:  # an end makes room under a submit limit
             self._retry.cancel()
             self._retry = asyncio.get_running_loop().call_later(MOMENT, self._submit_waiting)
         self.changed.set()
@@ -151,19 +152,26 @@ class BatchQueue:
         exclude = tuple(sorted(self.exclude))
         await self._log.submitting(job_name)
         try:
-            script = self._render(replace(spec, job_name=job_name, worker_name=name, first=first, exclude=exclude))
+            spec = replace(spec, job_name=job_name, worker_name=name, exclude=exclude)
+            script = self._render(replace(spec, first=first, count=len(records)))
             ids = await self._submit_for_sure(script, job_name, len(records))
         except (Refused, NoBatchSystem) as error:
             self._log.refused(job_name)
             return await self._refused(records, error)
+        except Unavailable as error:  # only at the end; the janitor goes on looking when this process has ended
+            logger.error("%s.", error)  # noqa: TRY400 -- a traceback would tell nothing
+            return True
         self._log.submitted(job_name, ids)
-        for record, job_id in zip(records, ids, strict=True):
+        for record, job_id in zip(records, ids, strict=False):
             record.job_id = job_id
             record.status = JobStatus(JobState.PENDING)
             if record.leaving:
                 self._to_leave.append(record)
                 self._soon()
         self.changed.set()
+        if missing := records[len(ids) :]:
+            short = Refused(f"only {len(ids)} of {len(records)} jobs named {job_name} exist")
+            return await self._refused(missing, short)
         return True
 
     async def _submit_for_sure(self, script: str, job_name: str, count: int) -> list[str]:
@@ -173,15 +181,25 @@ class BatchQueue:
                 return await self.verbs.submit(script, count)
             except Unavailable as error:
                 logger.warning("%s. Looking for the jobs by their name before trying again.", error)
-            if found := await self._look_up(job_name):
+            if found := await self._look_up(job_name, count):
                 return found
             if self.closing:
                 raise Refused("the cluster was closed before the batch system answered")
 
-    async def _look_up(self, job_name: str) -> list[str]:
-        """Find the jobs of a submission; give none only after two clear answers without them."""
-        absent, pause = 0, LOOK[0]
-        while absent < 2:
+    async def _look_up(self, job_name: str, count: int) -> list[str]:
+        """Find the jobs of a submission; give none, or only some, after two clear answers of that kind.
+
+        Raises
+        ------
+        Unavailable
+            If there is no answer for so long after the cluster was to close.
+        """
+        unclear, pause = 0, LOOK[0]
+        found: Mapping[str, JobStatus] = {}
+        patient_until = asyncio.get_running_loop().time() + VERIFY
+        while unclear < 2:
+            if self.closing and asyncio.get_running_loop().time() > patient_until:
+                raise Unavailable(f"it is not known whether the jobs named {job_name} exist; please look for them")
             await asyncio.sleep(pause)
             try:
                 found = await self.verbs.find(job_name)
@@ -189,10 +207,10 @@ class BatchQueue:
                 logger.debug("still no answer: %s", error)
                 pause = min(2 * pause, LOOK[1])
                 continue
-            if found:
-                return sorted(found, key=element)
-            absent, pause = absent + 1, LOOK[0]
-        return []
+            if len(found) >= count:
+                break
+            unclear, pause = unclear + 1, LOOK[0]
+        return sorted(found, key=element)
 
     async def _refused(self, records: Sequence[JobRecord], error: QueueError) -> bool:
         """Split what is too much at once; hold back what a limit refuses; tell the owner of the rest."""
@@ -221,13 +239,13 @@ class BatchQueue:
                 self.forget(record, JobState.CANCELLED)
                 continue
             record.status = JobStatus(JobState.PENDING, reason="held back by a submit limit")
-            self._waiting.append(record)
+            self.waiting.append(record)
         if self._retry is None:
             self._retry = asyncio.get_running_loop().call_later(LIMIT_RETRY, self._submit_waiting)
 
     def _submit_waiting(self) -> None:
         self._retry = None
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         self._spawn(self._try_again(waiting))
 
     async def _try_again(self, waiting: list[JobRecord]) -> None:

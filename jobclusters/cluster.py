@@ -165,8 +165,6 @@ class JobCluster(ElasticCluster):
         valid = job_keywords(self.dialect) | CLUSTER_KEYWORDS
         problems += [unknown("keyword", key, valid) for key in keywords.keys() - valid]
         known = {key: value for key, value in keywords.items() if key in valid}
-        if (log_directory := known.get("log_directory")) is not None:
-            known["log_directory"] = config.expand(str(log_directory))
         site = problems.attempt(lambda: config.site(self.dialect, config_name), None)
         if site is not None:
             spec = problems.attempt(lambda: resolve(self.dialect, known, site, "dummy-name", NO_SCHEDULER), None)

@@ -40,6 +40,82 @@ class SLURMCluster(JobCluster):
     job_cls = SLURMJob
 
 
+class PBSJob(BatchJob):
+    """A job of PBS Professional or OpenPBS."""
+
+    config_name = "pbs"
+    dialect = DIALECTS["pbs"]
+
+
+class PBSCluster(JobCluster):
+    """A Dask cluster on PBS Professional or OpenPBS.
+
+    Examples
+    --------
+    >>> cluster = PBSCluster(worker_size="large", queue="workq", walltime="02:00:00")  # doctest: +SKIP
+    """
+
+    dialect = DIALECTS["pbs"]
+    job_cls = PBSJob
+
+
+class TORQUEJob(BatchJob):
+    """A job of TORQUE; its settings are those of PBS, unless there is a section ``jobqueue.torque``."""
+
+    config_name = "pbs"
+    dialect = DIALECTS["torque"]
+
+
+class TORQUECluster(JobCluster):
+    """A Dask cluster on TORQUE.
+
+    Examples
+    --------
+    >>> cluster = TORQUECluster(worker_size="large", queue="batch", walltime="02:00:00")  # doctest: +SKIP
+    """
+
+    dialect = DIALECTS["torque"]
+    job_cls = TORQUEJob
+
+
+class LSFJob(BatchJob):
+    """A job of LSF or openlava."""
+
+    config_name = "lsf"
+    dialect = DIALECTS["lsf"]
+
+
+class LSFCluster(JobCluster):
+    """A Dask cluster on LSF or openlava.
+
+    Examples
+    --------
+    >>> cluster = LSFCluster(worker_size="large", queue="normal", walltime="02:00")  # doctest: +SKIP
+    """
+
+    dialect = DIALECTS["lsf"]
+    job_cls = LSFJob
+
+
+class SGEJob(BatchJob):
+    """A job of Grid Engine."""
+
+    config_name = "sge"
+    dialect = DIALECTS["sge"]
+
+
+class SGECluster(JobCluster):
+    """A Dask cluster on Grid Engine.
+
+    Examples
+    --------
+    >>> cluster = SGECluster(worker_size="large", queue="all.q", parallel_environment="smp")  # doctest: +SKIP
+    """
+
+    dialect = DIALECTS["sge"]
+    job_cls = SGEJob
+
+
 class LocalQueueJob(BatchJob):
     """A job of this machine's queue."""
 
@@ -110,7 +186,14 @@ def local_queue() -> LocalQueue:
     return _queues[0]
 
 
-CLUSTERS: dict[str, type[JobCluster]] = {"slurm": SLURMCluster, "local": LocalQueueCluster}
+CLUSTERS: dict[str, type[JobCluster]] = {
+    "slurm": SLURMCluster,
+    "pbs": PBSCluster,
+    "torque": TORQUECluster,
+    "lsf": LSFCluster,
+    "sge": SGECluster,
+    "local": LocalQueueCluster,
+}
 
 
 def find_system() -> str:

@@ -5,6 +5,7 @@ Both follow Dask's conventions: keywords over the user's files over the site's o
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -18,24 +19,39 @@ import yaml
 
 from jobclusters.dialect import Dialect
 from jobclusters.dialects import DIALECTS
-from jobclusters.errors import Problems, unknown
+from jobclusters.errors import InvalidRequest, Problems, nearest, unknown
 from jobclusters.request import Site, job_keywords
 from jobclusters.sizes import Size, read_sizes
+from jobclusters.units import bare_walltime
+
+logger = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=1)
 def load() -> None:
     """Make the defaults known to ``dask.config``, and put a commented copy of ours into the user's directory.
 
-    The copy is Dask's convention: what a user would set is there to be seen. It is never overwritten.
+    Leaving ``with dask.config.set(...)`` may take away defaults that came within it: each call brings back what is
+    missing.
     """
-    ours = files("jobclusters") / "jobclusters.yaml"
-    dask.config.ensure_file(source=str(ours), comment=True)
+    _introduce()
+    for defaults in _defaults():
+        dask.config.update(dask.config.config, defaults, priority="old")
+
+
+@lru_cache(maxsize=1)
+def _introduce() -> None:
+    # The copy is Dask's convention: what a user would set is there to be seen. It is never overwritten.
+    dask.config.ensure_file(source=str(files("jobclusters") / "jobclusters.yaml"), comment=True)
+    for defaults in _defaults():
+        dask.config.update_defaults(defaults)
+
+
+def _defaults() -> tuple[dict[str, object], dict[str, object]]:
     # The sizes are laid under the configured ones by sizes(): dask.config would fill a null with the default.
-    dask.config.update_defaults({"jobclusters": {**_ours(), "sizes": {}}})
-    dask.config.update_defaults({"jobqueue": jobqueue_defaults()})
+    return {"jobclusters": {**_ours(), "sizes": {}}}, {"jobqueue": jobqueue_defaults()}
 
 
+@lru_cache(maxsize=1)
 def _ours() -> dict[str, dict[str, dict[str, object]]]:
     text = (files("jobclusters") / "jobclusters.yaml").read_text()
     defaults: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(text)["jobclusters"]
@@ -70,25 +86,33 @@ CLUSTER_SETTINGS = frozenset({"interface", "scheduler_options", "shared_temp_dir
 def jobqueue(dialect: Dialect, config_name: str | None) -> dict[str, object]:
     """Give the settings of ``jobqueue.<config_name>``, over the system's defaults.
 
+    A key that dask-jobqueue and we don't know is ignored, as dask-jobqueue does, with a warning in the log.
+
     Raises
     ------
     InvalidRequest
-        If there is no such section, or a key in it that dask-jobqueue and we don't know.
+        If there is no such section, or a walltime in it that YAML has read as a number.
     """
     load()
     sections: Mapping[str, object] = dask.config.get("jobqueue")
-    name = config_name or dialect.name
-    problems = Problems()
-    section = sections.get(name)
+    usual = dialect.section or dialect.name
+    name = config_name or (dialect.name if dialect.name in sections else usual)
+    section = sections.get(name, 0)
+    if section is None:  # all that it held is commented out
+        section = {}
     if not isinstance(section, Mapping):
-        problems.append(unknown("config_name", name, sections) + " (sections of jobqueue in the configuration)")
-        problems.raise_any()
-        raise AssertionError("not reached")
-    settings = {**_underscores(jobqueue_defaults()[dialect.name]), **_underscores(section)}
+        raise InvalidRequest(unknown("config_name", name, sections) + " (sections of jobqueue in the configuration)")
+    settings = {**_underscores(jobqueue_defaults()[usual]), **_underscores(section)}
     known = {key for each in jobqueue_defaults().values() for key in _underscores(each)} | job_keywords(dialect)
-    problems += [unknown(f"key of jobqueue.{name}", key, known) for key in settings.keys() - known]
-    problems.raise_any()
-    return settings
+    for key in settings.keys() - known:
+        _warn_of(f"jobqueue.{name}.{key}", nearest(key, known))
+    Problems(f"jobqueue.{name}: {problem}" for problem in bare_walltime(settings.get("walltime"))).raise_any()
+    return {key: value for key, value in settings.items() if key in known}
+
+
+@lru_cache(maxsize=256)
+def _warn_of(key: str, hint: str) -> None:
+    logger.warning("%s in the configuration means nothing here, and is ignored%s", key, hint and f":{hint}")
 
 
 def sizes() -> dict[str, Size]:
@@ -124,18 +148,17 @@ def check() -> None:
     """
     load()
     problems = Problems()
-    section = dask.config.get("jobclusters") or {}
     defaults = _ours()
-    _check("jobclusters", section, defaults, problems)
+    _check("jobclusters", defaults, problems)
     for name in ("local", "spot"):
-        _check(f"jobclusters.{name}", section.get(name) or {}, defaults[name], problems)
+        _check(f"jobclusters.{name}", defaults[name], problems)
     for system, default in defaults["spot"].items():
-        spot = (section.get("spot") or {}).get(system)
-        _check(f"jobclusters.spot.{system}", spot or {}, default, problems)
+        _check(f"jobclusters.spot.{system}", default, problems)
     problems.raise_any()
 
 
-def _check(name: str, section: object, defaults: Mapping[str, object], problems: Problems) -> None:
+def _check(name: str, defaults: Mapping[str, object], problems: Problems) -> None:
+    section = dask.config.get(name, None) or {}
     if not isinstance(section, Mapping):
         problems.append(f"{name} must be a mapping, not {section!r}")
         return
@@ -147,6 +170,10 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
     """Gather what the configuration says for jobs on a batch system."""
     check()
     settings = jobqueue(dialect, config_name)
+    for key, value in dialect.settings(os.environ, _read).items():
+        names = [key, *(old for old, new in dialect.renamed.items() if new == key)]
+        if not any(settings.get(name) for name in names):
+            settings[key] = value
     headroom = dask.config.get("jobclusters.memory-headroom")
     problems = Problems()
     if isinstance(headroom, bool) or not isinstance(headroom, (int, float)) or not 0 <= headroom <= 0.5:
@@ -159,7 +186,15 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
         python=sys.executable,
         headroom=float(headroom),
         spot=_underscores(spot),
+        expand=expand,
     )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def template_dirs() -> tuple[str, ...]:

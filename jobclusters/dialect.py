@@ -7,12 +7,13 @@ question that they answer, and parsers of replies. A variant of a system is only
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 from jobclusters.errors import QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
 from jobclusters.units import Clock
 
@@ -53,6 +54,32 @@ class Reply:
         return f"{' '.join(self.argv)} {how}{words}"
 
 
+class Beginnings(frozenset[str]):
+    """Texts, each of which stands for all that begin with it.
+
+    >>> "Can Never Run: mem" in Beginnings({"Can Never Run"}), "Not Running" in Beginnings({"Can Never Run"})
+    (True, False)
+    """
+
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str) and text.startswith(tuple(self))
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Give the first and last number of each run of consecutive ones.
+
+    >>> runs([9, 1, 0, 2])
+    [(0, 2), (9, 9)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
 class Dialect(ABC):
     """The questions that every batch system answers."""
 
@@ -60,18 +87,26 @@ class Dialect(ABC):
     name: ClassVar[str]
     #: As people call it: ``SLURM``.
     title: ClassVar[str]
+    #: The section of dask-jobqueue's configuration that holds the defaults, if it has another name.
+    section: ClassVar[str] = ""
     #: The command whose presence shows that the system is here.
     probe: ClassVar[str]
     #: What a directive line begins with.
     directive: ClassVar[str]
     #: Short directive to the one that our template prints.
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    #: Whether a short option's value may stand next to it: ``-n1``.
+    glued: ClassVar[bool] = True
     #: How it reads a walltime without hours, minutes and seconds.
     clock: ClassVar[Clock]
+    #: Whether it can be asked for a job without a limit of time.
+    unlimited: ClassVar[bool] = False
     #: Keywords that only this system has.
     keywords: ClassVar[frozenset[str]] = frozenset()
     #: Old names of keywords, with the new ones.
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    #: What a job's name must match, and that in words; ("", "") if there is nothing to heed.
+    job_name_rule: ClassVar[tuple[str, str]] = ("", "")
     #: The environment variable that holds an array element's index, and the first index of an array.
     index_variable: ClassVar[str]
     first_index: ClassVar[int] = 0
@@ -82,6 +117,10 @@ class Dialect(ABC):
     #: Variables of a job that must not reach jobs submitted from inside it: prefixes, and exceptions.
     nested_prefixes: ClassVar[tuple[str, ...]] = ()
     nested_keep: ClassVar[frozenset[str]] = frozenset()
+
+    def problems(self, spec: JobSpec) -> Iterable[str]:
+        """Tell what the system would refuse, or never run, though each keyword alone is right."""
+        return ()
 
     @abstractmethod
     def submit_argv(self, count: int) -> list[str]:
@@ -112,6 +151,43 @@ class Dialect(ABC):
         Unavailable
             If the reply tells nothing.
         """
+
+    def parse_find(self, reply: Reply, job_name: str) -> dict[str, JobStatus]:
+        """Read what ``find_argv`` printed, if that isn't what ``query_argv`` prints."""
+        return self.parse_states(reply)
+
+    def variant(self, reply: Reply) -> Dialect | None:
+        """Give the dialect to use from now on, if a question's reply shows that this one isn't understood here."""
+        return None
+
+    def settings(self, environ: Mapping[str, str], read: Callable[[str], str]) -> Mapping[str, object]:
+        """Give the keywords that the system's own files or variables set, beneath the configuration.
+
+        Parameters
+        ----------
+        environ
+            The environment.
+        read
+            Gives the text of a file, "" if there is none.
+        """
+        return {}
+
+    #: Whether a cancel may name only jobs that a query has just listed.
+    cancel_only_listed: ClassVar[bool] = False
+
+    #: Whether jobs that failed stay in the queue until somebody deletes them.
+    failed_stay: ClassVar[bool] = False
+
+    def stuck_argv(self, ids: Sequence[str]) -> list[str]:
+        """Give the command that tells why jobs failed that are still in the queue."""
+        raise NotImplementedError
+
+    def parse_stuck(self, reply: Reply) -> dict[str, str]:
+        """Read the reasons, by id."""
+        raise NotImplementedError
+
+    #: Seconds by which the answer to ``detail_argv`` may lag behind a job's end.
+    detail_delay: ClassVar[float] = 0.0
 
     def detail_argv(self, job_id: str) -> list[str] | None:
         """Give the command that tells most about one ended job; None if there is none."""

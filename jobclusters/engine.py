@@ -108,16 +108,23 @@ class Engine:
 
     def summary(self) -> str:
         """Say how the jobs stand: ``7 running, 3 pending: QOSMaxCpuPerUserLimit``."""
-        live = [record.status for record in list(self.queue.records.values()) if not record.leaving]
+        held_back = self.queue.waiting
+        records = [record for record in list(self.queue.records.values()) if not record.leaving]
+        live = [record.status for record in records if record not in held_back]
         by_state = Counter(status.state for status in live)
         reasons = Counter(s.reason for s in live if s.state is JobState.PENDING and s.reason)
         order = (JobState.RUNNING, JobState.COMPLETING, JobState.UNKNOWN, JobState.PENDING)
         text = ", ".join(f"{by_state[state]} {state.lower()}" for state in order if by_state[state])
         if reasons:
             text += f": {reasons.most_common(1)[0][0]}"
-        if self.keeper.stopped:
-            text += f"{'; ' if text else ''}stopped: {self.keeper.stopped.splitlines()[0]}"
-        return text or "none"
+        if held_back:
+            text += f"{'; ' if text else ''}{len(held_back)} held back by a submit limit"
+        starts = [status.estimated_start for status in live if status.estimated_start is not None]
+        if starts:
+            text += f", the first expected to start at {min(starts):%Y-%m-%d %H:%M}"
+        notes = {"refused": self.keeper.refusal, "stopped": self.keeper.stopped}
+        told = [f"{note}: {why.splitlines()[0]}" for note, why in notes.items() if why]
+        return "; ".join(filter(None, [text, *told])) or "none"
 
     def trouble(self) -> QueueError | None:
         """Give what a person who waits for workers must know, or None."""

@@ -83,11 +83,19 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> str:
     "unknown size '2xlrge': did you mean '2xlarge'? Valid: 2xlarge, large"
     """
     names: Sequence[str] = sorted(valid)
-    lower = {each.lower(): each for each in names}
-    near = get_close_matches(str(name).lower(), lower, n=1)
-    hint = f" did you mean {lower[near[0]]!r}?" if near else ""
     listed = ", ".join(names) if names else "none"
-    return f"unknown {kind} {name!r}:{hint} Valid: {listed}"
+    return f"unknown {kind} {name!r}:{nearest(name, names)} Valid: {listed}"
+
+
+def nearest(name: object, valid: Iterable[str]) -> str:
+    """Ask whether the nearest of the valid names was meant, if there is one.
+
+    >>> nearest("Quue", ["queue"]), nearest("x", ["queue"])
+    (" did you mean 'queue'?", '')
+    """
+    lower = {each.lower(): each for each in valid}
+    near = get_close_matches(str(name).lower(), lower, n=1)
+    return f" did you mean {lower[near[0]]!r}?" if near else ""
 
 
 class Problems(list[str]):

@@ -72,6 +72,11 @@ class Keeper:
         #: Why nothing is submitted any more; "" while it is.
         self.stopped = ""
 
+    @property
+    def refusal(self) -> str:
+        """What the batch system said when it refused; "" if it didn't."""
+        return str(self._refusal or "")
+
     def reset(self) -> None:
         """Start afresh: the person asked for something new."""
         self._in_a_row = 0

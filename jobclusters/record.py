@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -78,8 +79,13 @@ class Log(Protocol):
 
 
 def element(job_id: str) -> tuple[int, ...]:
-    """Give what ids of an array's elements are sorted by."""
-    return tuple(int(part) for part in job_id.replace("[", "_").split("_") if part.isdigit())
+    """Give what ids of an array's elements are sorted by.
+
+    >>> [element(job_id) for job_id in ("7_12", "7[12].server1", "7.server1", "7.12", "7")]
+    [(7, 12), (7, 12), (7,), (7, 12), (7,)]
+    """
+    match = re.match(r"\d+(?:[_.\[]\d+)?", job_id)
+    return tuple(int(number) for number in re.findall(r"\d+", match[0])) if match else ()
 
 
 def arrays(records: Sequence[JobRecord], largest: int) -> list[list[JobRecord]]:

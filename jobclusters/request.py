@@ -6,15 +6,17 @@ Everything that's wrong with a call is collected and told at once.
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
-from jobclusters.sizes import Size, fit, whole
+from jobclusters.reader import Reader
+from jobclusters.sizes import Size, fit
 from jobclusters.spec import DASK_WORKER, WORKER_OPTIONS, JobSpec, memory_limit, split_cores, worker_flags
-from jobclusters.units import parse_memory, parse_walltime
+from jobclusters.units import UNLIMITED, parse_job_memory, parse_walltime
+from jobclusters.words import Word, assigns
 
 #: Old names that dask-jobqueue still accepts (and Saturn's ``nprocs``), with today's.
 RENAMED = {
@@ -81,6 +83,8 @@ class Site:
         ``jobclusters.spot.<system>``: ``queue`` and ``qos``.
     python
         The interpreter of the workers, unless something else is asked for.
+    expand
+        What ``~`` and variables in a path mean on the machine that submits.
     """
 
     job: Mapping[str, object]
@@ -88,6 +92,7 @@ class Site:
     python: str
     headroom: float = 0.1
     spot: Mapping[str, object] = field(default_factory=dict)
+    expand: Callable[[str], str] = str
 
 
 def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker_name: str, scheduler: str) -> JobSpec:
@@ -126,7 +131,7 @@ def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker
     asked = {**configured, **_today(from_size, dialect), **given}
     if asked.get("worker_is_spot") is True:
         asked.update({k: v for k, v in site.spot.items() if v is not None and given.get(k) is None})
-    read = _Reader(asked, problems)
+    read = Reader(asked, problems)
     shape = _shape(read, size)
     worker = _worker(read, shape, site)
     spec = JobSpec(
@@ -135,8 +140,9 @@ def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker
         scheduler=scheduler,
         **shape,  # type: ignore[arg-type]
         **worker,  # type: ignore[arg-type]
-        **_queue(read, dialect),  # type: ignore[arg-type]
+        **_queue(read, dialect, site),  # type: ignore[arg-type]
     )
+    problems += dialect.problems(spec)
     problems.raise_any()
     return spec
 
@@ -173,71 +179,11 @@ def _size(given: Mapping[str, object], site: Site, problems: Problems) -> Size |
 
 
 _PLAIN_KEYS = ("cores", "memory", "gpus")
-_SHAPE_KEYS = frozenset({"cores", "memory", "gpus", "processes", "job_cpu", "job_mem"})
+_SHAPE_KEYS = frozenset({"cores", "memory", "gpus", "processes", "job_cpu", "job_mem", "mem", "resource_spec"})
 _SIZE_KEYS = ("worker_size", "worker_cpu", "worker_gpu", "worker_memory")
 
-#: Nothing that would end a directive's line, or hide in it.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
-
-class _Reader:
-    """Reads one keyword after the other, and notes what can't be read."""
-
-    def __init__(self, asked: Mapping[str, object], problems: Problems) -> None:
-        self.asked = asked
-        self.problems = problems
-
-    def count(self, key: str, least: int = 1) -> int | None:
-        """Read a whole number."""
-        value = self.asked.get(key)
-        return None if value is None else self.problems.attempt(lambda: whole(key, value, least), least)
-
-    def flag(self, key: str, otherwise: bool) -> bool:
-        """Read True or False."""
-        value = self.asked.get(key, otherwise)
-        if not isinstance(value, bool):
-            self.problems.append(f"{key} must be True or False, not {value!r}")
-        return bool(value)
-
-    def text(self, key: str) -> str | None:
-        """Read text that goes into a line of the script; empty text is none."""
-        value = self.asked.get(key)
-        return None if value in (None, "") else self.line(key, str(value))
-
-    def word(self, key: str) -> str | None:
-        """Read text without spaces or quotes: the name of a queue, an account, ..."""
-        value = self.text(key)
-        if value is not None and re.search(r"[\s'\"\\]", value):
-            self.problems.append(f"{key}={value!r} can't hold spaces, quotes or backslashes")
-        return value
-
-    def line(self, key: str, value: str) -> str:
-        """Refuse line breaks and other control characters."""
-        if _CONTROL.search(value):
-            self.problems.append(f"{key}={value!r} can't hold line breaks or control characters")
-        return value
-
-    def texts(self, key: str, *, lines: bool = False) -> tuple[str, ...]:
-        """Read a list of texts; ``lines`` allows several lines in one."""
-        value = self.asked.get(key)
-        if value is None:
-            return ()
-        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            self.problems.append(f"{key} must be a list of texts, such as [{value!r}], not {value!r}")
-            return ()
-        items = [f"{k} {v}" for k, v in value.items()] if isinstance(value, Mapping) else [str(item) for item in value]
-        return tuple(item if lines else self.line(key, item) for item in items if item)
-
-    def words(self, key: str, value: str) -> tuple[str, ...]:
-        """Split a command as a shell would."""
-        try:
-            return tuple(shlex.split(value)) or (value,)
-        except ValueError as error:
-            self.problems.append(f"{key}={value!r} can't be split into words: {error}")
-            return (value,)
-
-
-def _shape(read: _Reader, size: Size | None) -> dict[str, object]:
+def _shape(read: Reader, size: Size | None) -> dict[str, object]:
     """Find cores, memory, GPUs, and how many workers share them."""
     problems = read.problems
     if size:
@@ -250,7 +196,9 @@ def _shape(read: _Reader, size: Size | None) -> dict[str, object]:
                 " or worker_cpu= and worker_memory=, or cores= and memory="
             )
         cores = read.count("cores") or 1
-        memory = problems.attempt(lambda: parse_memory(read.asked.get("memory", 1)), 1)
+        memory = 1
+        if (asked := read.asked.get("memory")) is not None:
+            memory = problems.attempt(lambda: parse_job_memory(asked), 1)
         gpus = read.count("gpus", least=0) or 0
     processes = read.count("processes")
     if processes is None:
@@ -274,13 +222,13 @@ def _shape(read: _Reader, size: Size | None) -> dict[str, object]:
     }
 
 
-def _worker(read: _Reader, shape: Mapping[str, object], site: Site) -> dict[str, object]:
+def _worker(read: Reader, shape: Mapping[str, object], site: Site) -> dict[str, object]:
     """Find the worker's command, and what surrounds it."""
     problems = read.problems
     processes, gpus, memory = (int(str(shape[key])) for key in ("processes", "gpus", "memory"))
-    command = read.words("worker_command", str(read.asked.get("worker_command", DASK_WORKER)))
+    command = read.words("worker_command") or (DASK_WORKER,)
     nanny, class_args = _worker_class(read, read.flag("nanny", True))
-    args: list[str] = []
+    args: list[Word] = []
     if command[0] == DASK_WORKER:
         together = processes > 1 and processes != gpus
         if together:
@@ -290,31 +238,37 @@ def _worker(read: _Reader, shape: Mapping[str, object], site: Site) -> dict[str,
             problems.append(f"{processes} processes in a job need nannies: leave nanny=True, or set processes=1")
         if gpus:
             args += ["--resources", f"GPU={gpus // processes}"]
-    for key in ("death_timeout", "local_directory"):
-        if (value := read.text(key)) is not None:
-            args += [f"--{key.replace('_', '-')}", value]
-    options = read.asked.get("worker_options", {})
-    if not isinstance(options, Mapping):
-        problems.append(f"worker_options must be a mapping, not {options!r}")
-        options = {}
-    flags, bad = worker_flags(options)
-    problems += [unknown("worker option", key, WORKER_OPTIONS) for key in bad]
-    for item in read.texts("worker_extra_args"):
-        # One item may hold a whole option, "--resources foo=1", as it went through a shell unquoted before.
-        args += read.words("worker_extra_args", item) if item[0] in "-'\"" else [item]
-    python = read.asked.get("python")
+    if (death_timeout := read.text("death_timeout")) is not None:
+        args += ["--death-timeout", death_timeout]
+    if (local_directory := read.text("local_directory")) is not None:
+        args += ["--local-directory", read.one("local_directory", local_directory)]
     return {
         "memory_limit": memory_limit(memory, processes, site.headroom),
-        "python": (site.python,) if python is None else read.words("python", str(python)),
+        "python": _python(read, site),
         "worker_command": command,
-        "worker_args": tuple(args + class_args + flags),
+        "worker_args": (*args, *read.arguments("worker_extra_args"), *class_args, *_options(read)),
         "shebang": read.text("shebang") or "#!/usr/bin/env bash",
-        "prologue": read.texts("job_script_prologue", lines=True),
-        "epilogue": read.texts("job_script_epilogue", lines=True),
+        "prologue": read.lines("job_script_prologue"),
+        "epilogue": read.lines("job_script_epilogue"),
     }
 
 
-def _worker_class(read: _Reader, nanny: bool) -> tuple[bool, list[str]]:
+def _python(read: Reader, site: Site) -> tuple[Word, ...]:
+    words = read.words("python") or (site.python,)
+    return ("env", *words) if assigns(words[0]) else words  # "FOO=1 python" behind the script's exec
+
+
+def _options(read: Reader) -> list[Word]:
+    options = read.asked.get("worker_options", {})
+    if not isinstance(options, Mapping):
+        read.problems.append(f"worker_options must be a mapping, not {options!r}")
+        return []
+    flags, bad = worker_flags(options)
+    read.problems += [unknown("worker option", key, WORKER_OPTIONS) for key in bad]
+    return [read.one("worker_options", flag) for flag in flags]
+
+
+def _worker_class(read: Reader, nanny: bool) -> tuple[bool, list[str]]:
     """Read Coiled's ``worker_class``: a Nanny, a Worker without one, or a class of the user's own."""
     value = read.asked.get("worker_class")
     if value is None:
@@ -332,13 +286,16 @@ def _worker_class(read: _Reader, nanny: bool) -> tuple[bool, list[str]]:
     return nanny, ["--worker-class", name]
 
 
-def _queue(read: _Reader, dialect: Dialect) -> dict[str, object]:
+def _queue(read: Reader, dialect: Dialect, site: Site) -> dict[str, object]:
     """Find what the batch system is told."""
-    walltime = read.asked.get("walltime")
     job_name = read.text("job_name") or read.text("name") or "dask-worker"
-    if "," in job_name:  # a lost submission is looked for by its name, and squeue reads a list of names
-        read.problems.append(f"job_name={job_name!r} can't hold commas")
-    log_directory = read.text("log_directory")
+    # A lost submission is looked for by its name, and squeue reads a list of names; logs are named after it, and
+    # batch systems fill in what begins with %.
+    if bad := [sign for sign in ",/%" if sign in job_name]:
+        read.problems.append(f"job_name={job_name!r} can't hold {' or '.join(bad)}")
+    rule, words = dialect.job_name_rule
+    if rule and not re.fullmatch(rule, job_name):
+        read.problems.append(f"job_name={job_name!r}: on {dialect.title} it holds only {words}")
     job_memory = read.text("job_mem") if "job_mem" in dialect.keywords else None
     if job_memory is not None and not re.fullmatch(r"\d+([KMGT]B?)?", job_memory, re.IGNORECASE):
         read.problems.append(f"job_mem={job_memory!r} can't be read: write it as {dialect.title} does, like '16G'")
@@ -347,13 +304,59 @@ def _queue(read: _Reader, dialect: Dialect) -> dict[str, object]:
         "queue": read.word("queue"),
         "account": read.word("account") if "account" in dialect.keywords else None,
         "qos": read.word("qos") if "qos" in dialect.keywords else None,
-        "walltime": None
-        if walltime in (None, "")
-        else read.problems.attempt(lambda: parse_walltime(walltime, dialect.clock), None),
+        "walltime": _walltime(read, dialect),
         "requeue": True if read.flag("worker_is_spot", False) else None,
-        "log_directory": log_directory.rstrip("/") or "/" if log_directory else None,
+        "log_directory": _log_directory(read, site),
         "request_cores": read.count("job_cpu") if "job_cpu" in dialect.keywords else None,
         "request_memory": job_memory,
+        **(_lsf(read) if "lsf_units" in dialect.keywords else {}),
+        **(_sge(read) if "memory_complex" in dialect.keywords else {}),
+        "resource_spec": read.text("resource_spec") if "resource_spec" in dialect.keywords else None,
         "directives": read.texts("job_extra_directives"),
         "directives_skip": read.texts("job_directives_skip"),
     }
+
+
+def _lsf(read: Reader) -> dict[str, object]:
+    """Read what only LSF has. ``use_stdin`` is understood, but bsub reads directives from nowhere else."""
+    read.flag("use_stdin", True)
+    unit = read.text("lsf_units")
+    if unit is not None and not re.fullmatch(r"[kmgtpez]b?", unit, re.IGNORECASE):
+        read.problems.append(f"lsf_units={unit!r} must be one of kb, mb, gb, tb, pb, eb and zb")
+        unit = None
+    asked = read.asked.get("mem")
+    memory = None if asked is None else read.problems.attempt(lambda: parse_job_memory(asked), 1)
+    return {"limit_memory": memory, "memory_unit": unit}
+
+
+def _sge(read: Reader) -> dict[str, object]:
+    """Read what only Grid Engine has: names that a site chooses. What ``resource_spec`` says is not said again."""
+    own = str(read.asked.get("resource_spec") or "")
+    own_pe = any(line.split()[:1] == ["-pe"] for line in Reader(read.asked, Problems()).texts("job_extra_directives"))
+    names = {"memory_complex": "h_vmem", "gpu_complex": "gpu", "gpu_type_complex": None}
+    found = {key: read.word(key) if key in read.asked else usual for key, usual in names.items()}
+    if own:
+        found["memory_complex"] = None
+    asked = {item.partition("=")[0].strip() for item in own.split(",")}
+    return {
+        "parallel_environment": None if own_pe else read.word("parallel_environment"),
+        **{key: None if name in asked else name for key, name in found.items()},
+        **({"walltime": None} if "h_rt" in asked else {}),
+    }
+
+
+def _walltime(read: Reader, dialect: Dialect) -> timedelta | None:
+    value = read.asked.get("walltime")
+    if value in (None, ""):
+        return None
+    walltime = read.problems.attempt(lambda: parse_walltime(value, dialect.clock), None)
+    if walltime == UNLIMITED and not dialect.unlimited:
+        read.problems.append(f"walltime={value!r}: {dialect.title} has no word for that; give a time like '02:00:00'")
+    return walltime
+
+
+def _log_directory(read: Reader, site: Site) -> str | None:
+    value = read.text("log_directory")
+    if value is None:
+        return None
+    return read.line("log_directory", site.expand(value)).rstrip("/") or "/"

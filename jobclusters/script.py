@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 import jinja2
@@ -16,32 +16,18 @@ import jinja2
 from jobclusters.dialect import Dialect
 from jobclusters.errors import TemplateError
 from jobclusters.spec import JobSpec
-from jobclusters.units import MIB, dhms, hms, mib
-
-_VARIABLE = re.compile(r"\$(?:[a-zA-Z_]\w*|\{[a-zA-Z_]\w*\})", re.ASCII)
+from jobclusters.units import MIB, dhms, hm, hms, in_unit, mib
+from jobclusters.words import ShellWord
 
 
 def shell(word: object) -> str:
-    """Quote one word for the shell; variables (``$TMPDIR``) and a leading ``~/`` still mean what they mean.
+    """Quote one word for the shell; what a user wrote for it (:mod:`jobclusters.words`) is filled in.
 
-    >>> shell("a b"), shell("$TMPDIR/my dask"), shell("~/logs"), shell("$(reboot)"), shell("")
-    ("'a b'", '"$TMPDIR/my dask"', '~/logs', "'$(reboot)'", "''")
+    >>> from jobclusters.words import one
+    >>> shell("a b"), shell("$HOME"), shell(one("$TMPDIR/my dask")), shell(one("~/logs")), shell("")
+    ("'a b'", "'$HOME'", '"$TMPDIR/my dask"', '"$HOME/logs"', "''")
     """
-    text = str(word)
-    if text == "~" or text.startswith("~/"):
-        rest = text[2:]
-        return "~/" + (shell(rest) if rest else "") if "/" in text else "~"
-    if not _VARIABLE.search(text):
-        return shlex.quote(text)
-    pieces, end = [], 0
-    for match in _VARIABLE.finditer(text):
-        pieces += [_escape(text[end : match.start()]), match[0]]
-        end = match.end()
-    return '"' + "".join(pieces) + _escape(text[end:]) + '"'
-
-
-def _escape(text: str) -> str:
-    return re.sub(r'([\\"$`])', r"\\\1", text)
+    return word.source if isinstance(word, ShellWord) else shlex.quote(str(word))
 
 
 def command(words: Iterable[object]) -> str:
@@ -75,25 +61,31 @@ def limit(size: int) -> str:
 
 
 def without(text: str, skip: Sequence[str], dialect: Dialect) -> str:
-    """Take whole directives out of a script's head (``job_directives_skip``).
+    """Take directives out of a script's head (``job_directives_skip``).
 
-    An entry is an option (``--mem``, or its short form) or an option with its value (``--mem=4G``, ``-n 1``).
+    An entry is an option (``--mem``, or its short form), or an option with its value (``--mem=4G``, ``-n 1``), and
+    takes whole directives; or text without the leading ``-``, which takes every directive that contains it.
     """
-    unwanted = {_canonical(entry, dialect) for entry in skip}
-    kept = []
-    for line in text.splitlines(keepends=True):
-        option, value = _canonical(line, dialect)
-        if line.startswith(dialect.directive) and ((option, "") in unwanted or (option, value) in unwanted):
-            continue
-        kept.append(line)
-    return "".join(kept)
+    entries = [entry.strip().removeprefix(dialect.directive).strip() for entry in skip]
+    options = {_canonical(entry, dialect) for entry in entries if entry.startswith("-")}
+    parts = [entry for entry in entries if entry and not entry.startswith("-")]
+    return "".join(line for line in text.splitlines(keepends=True) if not _unwanted(line, options, parts, dialect))
+
+
+def _unwanted(line: str, options: Collection[tuple[str, str]], parts: Iterable[str], dialect: Dialect) -> bool:
+    if not line.startswith(dialect.directive):
+        return False
+    option, value = _canonical(line, dialect)
+    values = {"", value, value.partition("=")[0] if "=" in value else value}  # -l walltime
+    return any((option, each) in options for each in values) or any(part in line for part in parts)
 
 
 def _canonical(text: str, dialect: Dialect) -> tuple[str, str]:
     words = text.strip().removeprefix(dialect.directive).strip()
-    words = re.sub(r"^(-\w)(?=\S)", r"\1 ", words)  # -n1
-    option, _, value = words.replace("=", " ", 1).partition(" ")
-    value = value.strip()
+    if dialect.glued:
+        words = re.sub(r"^(-\w)(?=\S)", r"\1 ", words)  # -n1
+    match = re.match(r"([^\s=]*)[\s=]*(.*)", words)
+    option, value = match.groups() if match else (words, "")
     if value[:1] == '"':  # as the filter above quotes it
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
     return dialect.aliases.get(option, option), value
@@ -113,7 +105,7 @@ def _environment(template_dirs: tuple[str, ...]) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 -- shell, not HTML; every user value goes through a quoting filter
     )
-    for function in (shell, command, directive, limit, without, mib, hms, dhms):
+    for function in (shell, command, directive, limit, without, mib, in_unit, hm, hms, dhms):
         environment.filters[function.__name__] = function
     return environment
 

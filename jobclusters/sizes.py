@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from jobclusters.errors import InvalidRequest, Problems, unknown
-from jobclusters.units import gigabytes, parse_memory
+from jobclusters.units import bare_walltime, gigabytes, parse_job_memory
 
 #: What Coiled gives a worker when only some of ``worker_cpu``, ``worker_gpu`` and ``worker_memory`` are asked for.
 DEFAULT_CPU = 4
@@ -66,11 +66,11 @@ class Size:
 def whole(name: str, value: object, least: int = 1) -> int:
     """Read a count, or raise ValueError with a sentence.
 
-    >>> whole("cores", "24")
-    24
+    >>> whole("cores", "24"), whole("cores", 4.0)
+    (24, 4)
     """
     try:
-        count = int(str(value))
+        count = int(value) if isinstance(value, float) and value.is_integer() else int(str(value))
     except ValueError:
         raise ValueError(f"{name} must be a whole number, not {value!r}") from None
     if count < least:
@@ -140,13 +140,15 @@ def _read_size(name: str, entry: Mapping[str, object], systems: frozenset[str], 
         else:
             problems.append(unknown("key", raw, _SHAPE | systems | keywords))
 
+    for each in (details, *per_system.values()):
+        problems += bare_walltime(each.get("walltime"))
     if missing := [key for key in ("cores", "memory") if key not in shape]:
         raise InvalidRequest([*problems, f"{' and '.join(missing)} missing"])
     size = Size(
         name=name,
         label=str(shape.get("label", name)),
         cores=problems.attempt(lambda: whole("cores", shape["cores"]), 1),
-        memory=problems.attempt(lambda: parse_memory(shape["memory"]), 1),
+        memory=problems.attempt(lambda: parse_job_memory(shape["memory"]), 1),
         gpus=problems.attempt(lambda: whole("gpus", shape.get("gpus", 0), least=0), 0),
         details=MappingProxyType(details),
         per_system=MappingProxyType(per_system),
@@ -167,7 +169,7 @@ def fit(cpu: object = None, memory: object = None, gpu: object = None) -> Size:
     """
     problems = Problems()
     cores = problems.attempt(lambda: whole("worker_cpu", DEFAULT_CPU if cpu is None else cpu), 1)
-    size = problems.attempt(lambda: parse_memory(DEFAULT_MEMORY if memory is None else memory), 1)
+    size = problems.attempt(lambda: parse_job_memory(DEFAULT_MEMORY if memory is None else memory), 1)
     gpus = problems.attempt(lambda: whole("worker_gpu", 0 if gpu is None else gpu, least=0), 0)
     problems.raise_any()
     return Size(name="custom", label="custom", cores=cores, memory=size, gpus=gpus)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jobclusters.words import Word
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
@@ -22,8 +24,8 @@ class JobSpec:
         As the queue shows it. Unique for each submission, so that one of unclear outcome can be looked up.
     worker_name
         Of the Dask worker; in an array its beginning, which the element's number follows.
-    first
-        In an array, the number of the first element's worker; None for a single job.
+    first, count
+        In an array, the number of the first element's worker, and how many there are; None and 1 for a single job.
     scheduler
         Address of the Dask scheduler.
     cores, memory, gpus, gpu_type
@@ -32,8 +34,14 @@ class JobSpec:
         What the batch system is asked for where that differs (``job_cpu``, ``job_mem``); the latter in its own words.
     processes, nthreads, memory_limit
         Workers in the job, threads of each, and bytes of memory at which Dask pauses each.
+    limit_memory, memory_unit
+        LSF: bytes asked for where that differs (``mem``), and the unit in which it counts (``lsf_units``), if known.
+    resource_spec
+        PBS: what stands behind ``-l`` in the place of cores, memory and GPUs. Grid Engine: in the place of memory.
+    parallel_environment, memory_complex, gpu_complex, gpu_type_complex
+        Grid Engine: what the site calls slots on one node, memory of a slot, GPUs and their type; None leaves it out.
     queue, account, qos, walltime, requeue, log_directory
-        None leaves them to the batch system.
+        None leaves them to the batch system; a walltime of ``timedelta.max`` is one without a limit.
     exclude
         Nodes to stay away from.
     directives
@@ -41,7 +49,8 @@ class JobSpec:
     directives_skip
         Directives to leave out of ours.
     shebang, python, worker_command, worker_args
-        The script's first line, and the worker's command: the words of each.
+        The script's first line, and the worker's command: the words of each, those that the shell may fill in
+        as :class:`~jobclusters.words.ShellWord`.
     prologue, epilogue
         Shell lines before and after the worker.
     """
@@ -56,14 +65,22 @@ class JobSpec:
     nthreads: int
     memory_limit: int
     shebang: str
-    python: tuple[str, ...]
-    worker_command: tuple[str, ...]
-    worker_args: tuple[str, ...] = ()
+    python: tuple[Word, ...]
+    worker_command: tuple[Word, ...]
+    worker_args: tuple[Word, ...] = ()
     first: int | None = None
+    count: int = 1
     gpus: int = 0
     gpu_type: str | None = None
     request_cores: int | None = None
     request_memory: str | None = None
+    limit_memory: int | None = None
+    memory_unit: str | None = None
+    resource_spec: str | None = None
+    parallel_environment: str | None = None
+    memory_complex: str | None = None
+    gpu_complex: str | None = None
+    gpu_type_complex: str | None = None
     queue: str | None = None
     account: str | None = None
     qos: str | None = None
@@ -80,6 +97,19 @@ class JobSpec:
     def worker_per_gpu(self) -> bool:
         """Whether the job has several workers, each with a GPU of its own."""
         return self.gpus > 1 and self.processes == self.gpus
+
+    @property
+    def memory_per_core(self) -> int:
+        """The job's memory for each of its cores, rounded up."""
+        return -(-self.memory // self.cores)
+
+    @property
+    def interpreter(self) -> str:
+        """The path of the program that the shebang names; what ``env`` would find is in /bin."""
+        words = [word for word in self.shebang.removeprefix("#!").split() if word != "-S"]
+        if len(words) > 1 and words[0].endswith("/env"):
+            del words[0]
+        return words[0] if words and "/" in words[0] else f"/bin/{words[0] if words else 'sh'}"
 
 
 #: Where the scheduler's address will stand in a script that is only looked at.

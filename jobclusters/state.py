@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -48,6 +48,8 @@ class JobStatus:
         One of our words.
     reason
         The batch system's own words for why it waits or ended; "" if it gave none.
+    meaning
+        The same in plain words, where we know them; "" otherwise.
     exit_code
         Of the script, if it ended by itself.
     signal
@@ -66,6 +68,7 @@ class JobStatus:
 
     state: JobState
     reason: str = ""
+    meaning: str = field(default="", compare=False)
     exit_code: int | None = None
     signal: int | None = None
     node: str = ""
@@ -81,10 +84,15 @@ class JobStatus:
 
         >>> JobStatus(JobState.FAILED, reason="NonZeroExitCode", exit_code=127, node="c1").sentence()
         'FAILED (NonZeroExitCode), exit code 127, on c1'
+        >>> start = datetime(2030, 1, 1, 9, 30)
+        >>> JobStatus(JobState.PENDING, "Resources", "waits for free nodes", estimated_start=start).sentence()
+        'PENDING (Resources: waits for free nodes), expected to start at 2030-01-01 09:30'
         """
         text = str(self.state)
         if self.reason:
-            text += f" ({self.reason})"
+            text += f" ({': '.join(filter(None, (self.reason, self.meaning)))})"
+        if self.estimated_start is not None:
+            text += f", expected to start at {self.estimated_start:%Y-%m-%d %H:%M}"
         if self.exit_code:
             text += f", exit code {self.exit_code}"
         if self.signal:

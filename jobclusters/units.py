@@ -15,6 +15,12 @@ from dask.utils import parse_bytes, parse_timedelta
 
 MIB = 2**20
 
+#: The least memory that a job can be asked for with: a number below it is one without its unit.
+LEAST_JOB_MEMORY = 10 * MIB
+
+#: The walltime of a job that may run for ever.
+UNLIMITED = timedelta.max
+
 #: What ``10`` and ``00:10`` mean to a batch system; no two agree (see each dialect's ``clock``).
 Clock = Literal["minutes, MM:SS", "minutes, HH:MM", "seconds, MM:SS"]
 
@@ -56,6 +62,22 @@ def parse_memory(value: object) -> int:
     return size
 
 
+def parse_job_memory(value: object) -> int:
+    """Read the memory of a job: as :func:`parse_memory`, but too little for any worker is refused.
+
+    >>> parse_job_memory(16)
+    Traceback (most recent call last):
+    ...
+    ValueError: memory 16 is 16 bytes, too little for a worker: did you mean '16 GB'?
+    """
+    size = parse_memory(value)
+    if size < LEAST_JOB_MEMORY:
+        number = re.match(r"[\d.]*", str(value).strip())
+        meant = f"{number[0]} GB" if number and number[0] else "16 GB"
+        raise ValueError(f"memory {value!r} is {size} bytes, too little for a worker: did you mean {meant!r}?")
+    return size
+
+
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<fields>\d+(?::\d+){0,2})")
 _UNITS = re.compile(r"[\d.]+\s*[a-zA-Z]+")
 _MIN = re.compile(r"mins?$", re.IGNORECASE)  # Dask knows m and minutes only
@@ -68,7 +90,8 @@ def parse_walltime(value: object, clock: Clock) -> timedelta:
     ----------
     value
         ``"HH:MM:SS"`` and ``"D-HH:MM:SS"`` mean the same everywhere, as do ``"2h"``, ``"90 min"`` and a ``timedelta``.
-        A bare number and ``"00:10"`` are read by the system's own rule.
+        A bare number and ``"00:10"`` are read by the system's own rule. ``"UNLIMITED"`` and ``"infinite"`` are
+        :data:`UNLIMITED`.
     clock
         That rule.
 
@@ -95,6 +118,8 @@ def parse_walltime(value: object, clock: Clock) -> timedelta:
         time = value
     else:
         text = str(value).strip()
+        if text.lower() in ("unlimited", "infinite"):
+            return UNLIMITED
         match = _CLOCK.fullmatch(text)
         if not match and not _UNITS.fullmatch(text):
             raise ValueError(_unreadable(value))
@@ -108,6 +133,22 @@ def parse_walltime(value: object, clock: Clock) -> timedelta:
     if time <= timedelta(0):
         raise ValueError(f"walltime {value!r} must be more than zero")
     return time
+
+
+def bare_walltime(value: object) -> list[str]:
+    """Tell the problem of a walltime that a file holds without quotes.
+
+    YAML reads ``12:00:00`` as a number to the base of 60, and nobody can tell what was meant.
+
+    >>> bare_walltime(43200)
+    ["walltime 43200 is a number: write it in quotes, like '12:00:00' (YAML reads 12:00:00 without them as 43200)"]
+    >>> bare_walltime("12:00:00")
+    []
+    """
+    if not isinstance(value, (int, float)):
+        return []
+    hint = "write it in quotes, like '12:00:00' (YAML reads 12:00:00 without them as 43200)"
+    return [f"walltime {value!r} is a number: {hint}"]
 
 
 def _unreadable(value: object) -> str:
@@ -145,6 +186,26 @@ def hms(time: timedelta) -> str:
     """
     minutes, seconds = divmod(math.ceil(time.total_seconds()), 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def hm(time: timedelta) -> str:
+    """Time as ``HH:MM``, rounded up to the minute.
+
+    >>> hm(timedelta(hours=30, seconds=1))
+    '30:01'
+    """
+    minutes = math.ceil(time.total_seconds() / 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def in_unit(size: int, unit: str) -> int:
+    """Bytes as a number of units ("kb", "mb", ..., or their first letters), rounded up.
+
+    >>> in_unit(16_000_000_000, "GB"), in_unit(16_000_000_000, "mb")
+    (15, 15259)
+    """
+    power: int = 1024 ** (1 + "kmgtpez".index(unit[0].lower()))
+    return -(-size // power)
 
 
 def dhms(time: timedelta) -> str:

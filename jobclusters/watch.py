@@ -132,7 +132,7 @@ class Watch:
         record.missing = 0
         if status.state is JobState.UNKNOWN:
             status = replace(record.status, reason=status.reason)
-        elif _requeued(record.status, status):
+        elif _requeued(record.status, status, marked=bool(self._queue.verbs.dialect.restart_variable)):
             logger.warning("Job %s went back to the queue (%s).", record.job_id, status.reason or "requeued")
             status = replace(status, restarts=record.status.restarts + 1)
             self._requeued(record)
@@ -171,9 +171,13 @@ class Watch:
                     record.status = replace(detail, workers=record.status.workers)
 
 
-def _requeued(before: JobStatus, now: JobStatus) -> bool:
-    """Tell whether a job went back to the queue; if it already runs again, only its start is another."""
+def _requeued(before: JobStatus, now: JobStatus, *, marked: bool) -> bool:
+    """Tell whether a job went back to the queue.
+
+    If it already runs again, only its start is another. That counts only where the workers' names are marked with the
+    run: else the new workers couldn't be told from the last ones.
+    """
     if before.state not in (JobState.RUNNING, JobState.COMPLETING):
         return False
     again = now.state is JobState.RUNNING and before.started is not None and now.started != before.started
-    return now.state is JobState.PENDING or again
+    return now.state is JobState.PENDING or (again and marked)

@@ -37,10 +37,10 @@ class Isolation:
         monkeypatch.setattr(dask.config, "paths", [str(home / "site"), str(home / "user")])
         monkeypatch.setattr(dask.config, "PATH", str(home / "user"))
         settings, defaults = copy.deepcopy(dask.config.config), list(dask.config.defaults)
-        config.load.cache_clear()
+        config._introduce.cache_clear()
         dask.config.refresh(paths=dask.config.paths)
         yield home
-        config.load.cache_clear()
+        config._introduce.cache_clear()
         dask.config.defaults[:] = defaults
         dask.config.config.clear()
         dask.config.config.update(settings)

@@ -97,8 +97,9 @@ def test_a_section_of_ones_own(configure):
     ("user", "keywords", "words"),
     [
         ("jobqueue: {big: {}}", {"config_name": "bg"}, "unknown config_name 'bg': did you mean 'big'?"),
-        ("jobqueue: {slurm: {quue: x}}", {}, "unknown key of jobqueue.slurm 'quue': did you mean 'queue'?"),
-        ("jobqueue: {big: {quue: x}}", {"config_name": "big"}, "unknown key of jobqueue.big 'quue'"),
+        ("jobqueue: {slurm: {walltime: 12:00:00}}", {}, "jobqueue.slurm: walltime 43200 is a number: write it in quotes"),
+        ("jobqueue: {slurm: {walltime: 30}}", {}, "write it in quotes"),
+        ("jobclusters: {sizes: {x: {cores: 1, memory: 1 GB, slurm: {walltime: 1:30:00}}}}", {}, "sizes.x: walltime 5400 is a number"),
         ("jobclusters: {memory-headrom: 1}", {}, "unknown key of jobclusters 'memory-headrom': did you mean 'memory-headroom'?"),
         ("jobclusters: {local: {core: 1}}", {}, "unknown key of jobclusters.local 'core': did you mean 'cores'?"),
         ("jobclusters: {memory-headroom: 0.9}", {}, "must be a share between 0 and 0.5, not 0.9"),
@@ -153,7 +154,7 @@ def test_our_file_is_copied_once_as_comments(configure, home):
     assert yaml.safe_load(copy.read_text()) is None, "a copy that said something would hide later defaults"
     assert "memory-headroom: 0.1" in copy.read_text()
     copy.write_text("jobclusters: {memory-headroom: 0.2}")
-    config.load.cache_clear()
+    config._introduce.cache_clear()
     config.load()
     assert copy.read_text() == "jobclusters: {memory-headroom: 0.2}"
 
@@ -175,3 +176,58 @@ def test_reading_leaves_other_settings_alone(configure):
     configure(user="distributed: {worker: {memory: {pause: 0.123}}}")
     config.load()
     assert dask.config.get("distributed.worker.memory.pause") == 0.123
+
+
+@pytest.mark.parametrize("key", ["jobqueue.slurm.queue", "jobqueue.pbs.queue", "jobclusters.memory-headroom"])
+@pytest.mark.parametrize("user", ["", "jobqueue: {slurm: {queue: user}}"])
+def test_first_use_inside_a_block_of_settings(configure, key, user):
+    configure(user=user)
+    with dask.config.set({key: 0.2}):
+        job_script("slurm", worker_size="large")
+    queue = "--partition=user\n" in job_script("slurm", worker_size="large")
+    assert queue == bool(user)
+    assert dask.config.get("jobqueue.pbs.walltime") == "00:30:00"
+    assert dask.config.get("jobclusters.memory-headroom") == 0.1
+
+
+@pytest.mark.parametrize("name", [None, "mine"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_part_of_a_section(name, again):
+    if again:
+        job_script("slurm", worker_size="large")
+    with dask.config.set({f"jobqueue.{name or 'slurm'}": {"queue": "here", "cores": 2, "memory": "1GB"}}):
+        text = job_script("slurm", config_name=name)
+    assert "--partition=here\n" in text
+    assert "--time=0-00:30:00\n" in text
+    assert "--partition" not in job_script("slurm", worker_size="large")
+
+
+@pytest.mark.parametrize("settings", [{"jobqueue.slurm": None}, {"jobqueue": None}, {"jobclusters": None}])
+def test_an_empty_section(settings):
+    before = job_script("slurm", worker_size="large")
+    with dask.config.set(settings):
+        assert job_script("slurm", worker_size="large") == before
+
+
+def test_unknown_settings_of_dask_jobqueue_are_ignored_but_told_once(configure, caplog):
+    configure(user="jobqueue: {once: {quue: x, zzz: y, queue: q}}")
+    for _ in range(2):
+        assert "--partition=q\n" in job_script("slurm", worker_size="large", config_name="once")
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "jobqueue.once.quue in the configuration means nothing here, and is ignored: did you mean 'queue'?",
+        "jobqueue.once.zzz in the configuration means nothing here, and is ignored",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "keywords"),
+    [
+        ("", {"log_directory": "~/$WHERE"}),
+        ("jobqueue: {slurm: {log-directory: ~/$WHERE/}}", {}),
+        ("jobclusters: {sizes: {large: {log-directory: ~/$WHERE}}}", {}),
+    ],
+)
+def test_log_directories_are_expanded_wherever_they_are_given(configure, home, monkeypatch, user, keywords):
+    configure(user=user)
+    monkeypatch.setenv("WHERE", "logs")
+    assert f"--output={home}/logs/dask-worker-%j.out\n" in job_script("slurm", worker_size="large", **keywords)

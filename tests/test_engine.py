@@ -141,7 +141,7 @@ def test_a_submit_limit_takes_what_fits_and_the_rest_later(held, caplog):
     held.most_jobs = 5
     with ScriptedCluster(held, **SMALL) as cluster:
         cluster.scale(jobs=8)
-        until(lambda: len(held.living()) == 5 and "held back" in repr(cluster))
+        until(lambda: len(held.living()) == 5 and "3 held back by a submit limit" in repr(cluster))
         assert caplog.text.count("takes no more jobs for now") == 1
         assert "QOSMaxSubmitJobPerUserLimit" in caplog.text
         held.most_jobs = 100
@@ -350,9 +350,9 @@ def test_a_log_directory_is_made_for_an_adaptive_cluster_too(queue, tmp_path):
 
 def test_a_log_directory_that_cannot_be_made_is_told_before_anything_is_submitted(held, tmp_path):
     (tmp_path / "file").write_text("")
-    with ScriptedCluster(held, log_directory=str(tmp_path / "file" / "logs"), **SMALL) as cluster:
-        with pytest.raises(InvalidRequest, match="log_directory .* can't be made"):
-            cluster.scale(1)
+    told = pytest.raises(InvalidRequest, match=r"log_directory .* can't be made")
+    with ScriptedCluster(held, log_directory=str(tmp_path / "file" / "logs"), **SMALL) as cluster, told:
+        cluster.scale(1)
     assert held.commands == []
 
 
@@ -360,9 +360,9 @@ def test_the_configuration_section_asked_for_is_the_one_used(held):
     import dask.config
 
     mine = {"cores": 1, "memory": "1 GiB", "interface": None}
-    with dask.config.set({"jobqueue.mine": mine, "jobqueue.local.interface": "nosuch0"}):
-        with ScriptedCluster(held, config_name="mine") as cluster:
-            assert "nosuch0" not in cluster.job_script()
+    settings = {"jobqueue.mine": mine, "jobqueue.local.interface": "nosuch0"}
+    with dask.config.set(settings), ScriptedCluster(held, config_name="mine") as cluster:
+        assert "nosuch0" not in cluster.job_script()
 
 
 def test_an_interface_is_for_scheduler_and_workers(held):
@@ -398,3 +398,17 @@ def test_a_program_that_ends_right_after_scaling_ends_quietly(tmp_path):
     assert (done.returncode, done.stdout) == (7, "")
     assert "Traceback" not in done.stderr
     assert "report" not in done.stderr
+
+
+def test_close_ends_though_a_submission_is_never_answered(held, monkeypatch, caplog):
+    monkeypatch.setattr("jobclusters.batchqueue.LOOK", (0.05, 0.1))
+    monkeypatch.setattr("jobclusters.batchqueue.VERIFY", 0.3)
+    cluster = ScriptedCluster(held, **SMALL)
+    with held.silent("submit", carried_out=True), held.silent("find", "states", "cancel"):
+        cluster.scale(jobs=2)
+        until(lambda: verbs(held, "submit"))
+        cluster.close()
+    assert "it is not known whether the jobs named dask-worker-" in caplog.text
+    janitor = cluster.engine._janitor
+    assert janitor._process is not None, "the janitor stays, to look for them when this process ends"
+    janitor.goodbye()

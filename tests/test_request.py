@@ -144,7 +144,8 @@ def test_an_empty_keyword_takes_a_setting_away():
         ({}, {"cores": 24, "memory": "128GB"}, (24, 128 * GB, 0, 6, 4)),
         ({"cores": 8}, {"cores": 24, "memory": "128GB"}, (8, 128 * GB, 0, 4, 2)),
         ({"nprocs": 2}, {"cores": 24, "memory": "128GB"}, (24, 128 * GB, 0, 2, 12)),
-        ({"cores": "24", "memory": 5}, {}, (24, 5, 0, 6, 4)),
+        ({"cores": "24", "memory": GB}, {}, (24, GB, 0, 6, 4)),
+        ({"cores": 4.0, "memory": "1 GB", "processes": 2.0}, {}, (4, GB, 0, 2, 2)),
     ],
 )
 def test_shape(keywords, configured, shape):
@@ -170,9 +171,10 @@ def test_shape_is_used_or_refused(keywords, configured, shape):
 
 @pytest.mark.parametrize("system", list(DIALECTS))
 @pytest.mark.parametrize("processes", [1, 2, 7])
-@pytest.mark.parametrize("memory", [1, 1000, 300 * 2**20, 2 * GB, 488 * GB])
+@pytest.mark.parametrize("memory", [10 * 2**20, 300 * 2**20, 2 * GB, 488 * GB])
 def test_dask_gives_up_before_the_batch_system_does(system, processes, memory):
-    spec = ask({"cores": 8, "memory": memory, "processes": processes}, system=system)
+    slots = {"parallel_environment": "smp"} if system == "sge" else {}
+    spec = ask({"cores": 8, "memory": memory, "processes": processes, **slots}, system=system)
     nannies = min(memory / 2, processes * 60 * 2**20)
     assert 0 <= spec.memory_limit * processes <= memory - nannies
     if memory >= 2 * GB:
@@ -189,17 +191,46 @@ def test_dask_gives_up_before_the_batch_system_does(system, processes, memory):
         ({"worker_class": "distributed.Nanny"}, ("--nanny",)),
         ({"worker_class": "mine.Nanny"}, ("--nanny", "--worker-class", "mine.Nanny")),
         ({"worker_class": Size}, ("--nanny", "--worker-class", "jobclusters.sizes.Size")),
-        ({"death_timeout": 60, "local_directory": "$TMPDIR"}, ("--nanny", "--death-timeout", "60", "--local-directory", "$TMPDIR")),
+        ({"death_timeout": 60, "local_directory": "/x y"}, ("--nanny", "--death-timeout", "60", "--local-directory", "/x y")),
         ({"worker_options": {"resources": {"a": 1, "b": 2}}}, ("--nanny", "--resources", "a=1,b=2")),
         ({"worker_options": {"lifetime_restart": True, "dashboard": False}}, ("--nanny", "--lifetime-restart", "--no-dashboard")),
         ({"worker_options": {"preload": ["a", "b"], "host": None}}, ("--nanny", "--preload", "a", "--preload", "b")),
+        ({"worker_extra_args": ["a", None, ""]}, ("--nanny", "a")),
         ({"worker_extra_args": ["--resources a=1", "b c", "--x='y z'"]}, ("--nanny", "--resources", "a=1", "b c", "--x=y z")),
+        ({"worker_command": ""}, ("--nanny",)),
         ({"worker_command": "dask_cuda.cli"}, ()),
         ({"worker_command": "my.cli worker --fast"}, ()),
     ],
 )  # fmt: skip
 def test_worker_arguments(keywords, args):
     assert ask({**LARGE, **keywords}).worker_args == args
+
+
+@pytest.mark.parametrize(
+    ("directives", "lines"),
+    [
+        ({"-C geyser": None, "--exclusive": ""}, ("-C geyser", "--exclusive")),
+        ({"--gres=": "gpu:1", "--mail-type": "END"}, ("--gres=gpu:1", "--mail-type END")),
+        (["--exclusive", None, ""], ("--exclusive",)),
+    ],
+)
+def test_directives(directives, lines):
+    assert ask({**LARGE, "job_extra_directives": directives}).directives == lines
+
+
+def test_prologue_skips_what_is_empty():
+    assert ask({**LARGE, "job_script_prologue": ["a", None, ""]}).prologue == ("a",)
+
+
+@pytest.mark.parametrize("word", ["UNLIMITED", "infinite"])
+def test_a_walltime_without_limit(word):
+    assert ask({**LARGE, "walltime": word}).walltime == timedelta.max
+
+
+def test_a_walltime_without_limit_is_refused_where_there_is_no_word_for_it(monkeypatch):
+    monkeypatch.setattr(type(DIALECTS["slurm"]), "unlimited", False)
+    (problem,) = problems_of({**LARGE, "walltime": "UNLIMITED"})
+    assert problem == "walltime='UNLIMITED': SLURM has no word for that; give a time like '02:00:00'"
 
 
 def test_worker_command_may_hold_arguments():
@@ -220,7 +251,7 @@ def test_workers_of_a_gpu_each_need_no_nanny():
 
 @pytest.mark.parametrize(
     ("python", "words"),
-    [(None, ("/opt/python",)), ("python3", ("python3",)), ("singularity exec 'my image' python", ("singularity", "exec", "my image", "python"))],
+    [(None, ("/opt/python",)), ("", ("/opt/python",)), ("python3", ("python3",)), ("FOO='a b' python", ("env", "FOO=a b", "python")), ("singularity exec 'my image' python", ("singularity", "exec", "my image", "python"))],
 )  # fmt: skip
 def test_python(python, words):
     assert ask({**LARGE, "python": python}).python == words
@@ -255,10 +286,10 @@ def test_spot(keywords, configured, queue, qos, requeue):
         ({**LARGE, "cores": 4}, "worker_size='large' and cores: each says how large a job is"),
         ({**LARGE, "cores": 4, "memory": "1 GB"}, "worker_size='large' and cores, memory: each says"),
         ({**LARGE, "worker_cpu": 4}, "worker_size='large' and worker_cpu: each says"),
-        ({"worker_cpu": 4, "cores": 4, "memory": 1}, "worker_cpu and cores, memory: each says"),
-        ({"cores": 0, "memory": 1}, "cores must be at least 1, not 0"),
-        ({"cores": -4, "memory": 1}, "cores must be at least 1, not -4"),
-        ({"cores": "four", "memory": 1}, "cores must be a whole number, not 'four'"),
+        ({"worker_cpu": 4, "cores": 4, "memory": GB}, "worker_cpu and cores, memory: each says"),
+        ({"cores": 0, "memory": GB}, "cores must be at least 1, not 0"),
+        ({"cores": -4, "memory": GB}, "cores must be at least 1, not -4"),
+        ({"cores": "four", "memory": GB}, "cores must be a whole number, not 'four'"),
         ({"cores": 1, "memory": "lots"}, "memory 'lots' can't be read"),
         ({**LARGE, "processes": 0}, "processes must be at least 1, not 0"),
         ({**LARGE, "nprocs": -1}, "processes must be at least 1, not -1"),
@@ -275,14 +306,25 @@ def test_spot(keywords, configured, queue, qos, requeue):
         ({**LARGE, "account": "a'b"}, "can't hold spaces, quotes or backslashes"),
         ({**LARGE, "qos": 'a"b'}, "can't hold spaces, quotes or backslashes"),
         ({"worker_size": "p38xlarge", "gpu_type": "a b"}, "can't hold spaces, quotes or backslashes"),
-        ({**LARGE, "job_name": "a,b"}, "commas"),
+        ({"cores": 1.5, "memory": GB}, "cores must be a whole number, not 1.5"),
+        ({"cores": 1, "memory": 16}, "memory 16 is 16 bytes, too little for a worker: did you mean '16 GB'?"),
+        ({"worker_memory": "64"}, "did you mean '64 GB'?"),
+        ({**LARGE, "job_name": "a,b"}, "can't hold ,"),
+        ({**LARGE, "job_name": "a/b%j"}, "can't hold / or %"),
+        ({**LARGE, "walltime": "0"}, "walltime '0' must be more than zero"),
         ({**LARGE, "job_cpu": 0}, "job_cpu must be at least 1, not 0"),
         ({**LARGE, "job_mem": "16 gigs"}, "job_mem='16 gigs' can't be read: write it as SLURM does"),
         ({**LARGE, "job_extra": "--exclusive"}, "job_extra_directives must be a list of texts, such as ['--exclusive']"),
         ({**LARGE, "env_extra": "module load x"}, "job_script_prologue must be a list of texts"),
         ({**LARGE, "header_skip": 5}, "job_directives_skip must be a list of texts"),
-        ({**LARGE, "worker_extra_args": ["--x 'y"]}, "can't be split into words: No closing quotation"),
-        ({**LARGE, "python": "py'thon"}, "can't be split into words: No closing quotation"),
+        ({**LARGE, "worker_extra_args": ["--x 'y"]}, "can't be read by a shell: no closing '"),
+        ({**LARGE, "python": "py'thon"}, "can't be read by a shell: no closing '"),
+        ({**LARGE, "python": "$(which python"}, "can't be read by a shell: no closing )"),
+        ({**LARGE, "worker_command": "`mine"}, "can't be read by a shell: no closing `"),
+        ({**LARGE, "local_directory": "${TMPDIR:-/tmp"}, "can't be read by a shell: no closing }"),
+        ({**LARGE, "worker_extra_args": ["${X:-'}"]}, "can't be read by a shell: no closing '"),
+        ({**LARGE, "worker_extra_args": ["$(x"]}, "can't be read by a shell: no closing )"),
+        ({**LARGE, "job_script_prologue": {"a": 1}}, "job_script_prologue must be a list of texts, such as ['a']"),
         ({**LARGE, "worker_options": {"memory": 1}}, "unknown worker option 'memory': did you mean 'memory_limit'?"),
         ({**LARGE, "worker_options": ["x"]}, "worker_options must be a mapping, not ['x']"),
         ({**LARGE, "worker_class": "Worker"}, "worker_class='Worker' can't be imported by a worker"),

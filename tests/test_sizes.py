@@ -133,7 +133,7 @@ def test_shape_in_a_systems_section_is_used_or_refused(configure, section):
         ({"cpu": 2}, (2, 16 * 2**30, 0)),
         ({"memory": "1 GB"}, (4, 10**9, 0)),
         ({"gpu": 2}, (4, 16 * 2**30, 2)),
-        ({"cpu": "8", "memory": 5, "gpu": 0}, (8, 5, 0)),
+        ({"cpu": "8", "memory": 10**9, "gpu": 0}, (8, 10**9, 0)),
     ],
 )
 def test_fit(numbers, size):
@@ -147,7 +147,12 @@ def test_fit_tells_all_problems():
     assert [problem.split()[0] for problem in caught.value.problems] == ["worker_cpu", "memory", "worker_gpu"]
 
 
-@pytest.mark.parametrize("value", [0, -1, "x", "", 1.5, True, None, "1e3", [1]])
+@pytest.mark.parametrize("value", [4, "4", 4.0])
+def test_what_is_a_count(value):
+    assert whole("cores", value) == 4
+
+
+@pytest.mark.parametrize("value", [0, -1, "x", "", 1.5, 0.0, float("nan"), float("inf"), True, None, "1e3", [1]])
 def test_what_is_no_count(value):
     with pytest.raises(ValueError, match="cores"):
         whole("cores", value)
@@ -166,6 +171,6 @@ def test_sizes_that_a_machine_can_hold(machine, names):
 
 
 def test_reading_keeps_what_is_right():
-    found, problems = read_sizes({"good": {"cores": 1, "memory": 1}, "bad": {"cores": 1}, "gone": None}, [], [])
-    assert found == {"good": Size("good", "good", 1, 1)}
+    found, problems = read_sizes({"good": {"cores": 1, "memory": "1 GB"}, "bad": {"cores": 1}, "gone": None}, [], [])
+    assert found == {"good": Size("good", "good", 1, 10**9)}
     assert problems == ["jobclusters.sizes.bad: memory missing"]

@@ -224,6 +224,12 @@ def test_detail_counts_requeues():
     assert (detail.state, detail.reason, detail.restarts) == (PENDING, "BeginTime", 1)
 
 
+def test_detail_of_a_pending_job_has_no_start_but_an_estimate():
+    detail = SLURM.parse_detail(recorded("detail-requeued"))
+    assert (detail.started, detail.ended) == (None, None)
+    assert detail.estimated_start == datetime(2026, 11, 21, 7, 44, 42)
+
+
 def test_detail_keeps_a_reason_with_spaces():
     detail = SLURM.parse_detail(recorded("detail-reason-with-spaces"))
     assert detail.reason == "ReqNodeNotAvail, UnavailableNodes:c3"
@@ -290,3 +296,19 @@ STAYS = {"PATH": "/bin", "SLURM_CONF": "/etc/s.conf", "MY_SLURM_X": "1"}
 )
 def test_a_surrounding_job_does_not_leak(environ, left):
     assert SLURM.environment(environ) == left
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("Resources", "waits for free nodes"),
+        ("QOSMaxCpuPerUserLimit", "you use as much as this quality of service allows"),
+        ("ReqNodeNotAvail, UnavailableNodes:c3", "a node that it needs is down or reserved"),
+        ("SomethingNew", ""),
+    ],
+)
+def test_reasons_in_plain_words(reason, words):
+    reply = Reply(("squeue",), 0, f"7|N/A|PENDING||2030-01-01T00:00:00|2030-01-01T09:30:00|N/A|{reason}\n")
+    status = SLURM.parse_states(reply)["7"]
+    assert status.meaning == words
+    assert "expected to start at 2030-01-01 09:30" in status.sentence()

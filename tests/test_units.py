@@ -79,6 +79,8 @@ def test_walltime_that_each_system_reads_differently(text, slurm, lsf, pbs):
         ("90 min", timedelta(minutes=90)),
         ("1.5 days", timedelta(hours=36)),
         (timedelta(hours=3), timedelta(hours=3)),
+        ("UNLIMITED", timedelta.max),
+        ("Infinite", timedelta.max),
         (" 02:00:00 ", timedelta(hours=2)),
     ],
 )

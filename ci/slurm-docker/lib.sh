@@ -1,12 +1,15 @@
 # shellcheck shell=bash disable=SC2034,SC2119,SC2120
-# Sourced by up, down, run and shell.
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
+# Sourced by up, down, run, shell and levers. They serve every dockerized batch system: JOBCLUSTERS_DOCKER names it.
+system=${JOBCLUSTERS_DOCKER:-slurm}
+shared=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "$shared/../$system-docker" && pwd)
+root=$(cd "$shared/../.." && pwd)
 project=jobclusters
-image=jobclusters-slurm
-login=jobclusters-login
+[ "$system" = slurm ] || project=jobclusters-$system
+image=jobclusters-$system
+login=$project-login
 me=$(basename "$0")
-readonly here root project image login me
+readonly system shared here root project image login me
 
 say() { echo "$me: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -16,7 +19,7 @@ fail() { say "$*"; exit 1; }
 #   runs  shared by run and shell; who holds it alone may change the cluster
 # Opened to read, for the file may be another user's.
 lock_file() {
-    local file=/tmp/jobclusters-slurm-$1.lock
+    local file=/tmp/jobclusters-$system-$1.lock
     [ -e "$file" ] || : >"$file"
     echo "$file"
 }
@@ -43,12 +46,12 @@ only_one() {
 # Waits for an up in progress, then shares the cluster with other runs until this script ends.
 use_cluster() {
     local lock
-    docker info >/dev/null 2>&1 || fail "no Docker engine answers: ci/slurm-docker/up starts it all"
+    docker info >/dev/null 2>&1 || fail "no Docker engine answers: ci/$system-docker/up starts it all"
     exec {lock}<"$(lock_file runs)"
     flock -sn "$lock" || {
         say "waiting for an up in progress"
         flock -s -w 900 "$lock" || fail "it has been at work for 15 minutes"
     }
     [ "$(docker inspect -f '{{.State.Status}}' "$login" 2>/dev/null)" = running ] ||
-        fail "the cluster is not up: ci/slurm-docker/up starts it"
+        fail "the cluster is not up: ci/$system-docker/up starts it"
 }

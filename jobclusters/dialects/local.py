@@ -19,6 +19,7 @@ class Local(Dialect):
     probe = ""
     directive = "#JOB"
     clock = "minutes, MM:SS"
+    unlimited = True
     index_variable = "JOBCLUSTERS_TASK_ID"
 
     def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:

@@ -39,6 +39,44 @@ _STATES = {
     "PREEMPTED": JobState.PREEMPTED,
 }
 
+#: https://slurm.schedmd.com/job_reason_codes.html; first the whole word, then the beginnings.
+_MEANINGS = {
+    "Resources": "waits for free nodes",
+    "Priority": "others in the queue go first",
+    "BeginTime": "may not start before its begin time",
+    "Dependency": "waits for another job",
+    "JobHeldUser": "held by you",
+    "JobHeldAdmin": "held by an administrator",
+    "JobArrayTaskLimit": "as many elements of its array run as may",
+    "PartitionDown": "the partition is down",
+    "PartitionInactive": "the partition is not active",
+    "PartitionTimeLimit": "asks for more time than the partition allows",
+    "PartitionNodeLimit": "asks for more nodes than the partition allows",
+    "PartitionConfig": "asks for something that the partition does not allow",
+    "BadConstraints": "asks for something that no node has",
+    "Licenses": "waits for a licence",
+    "Reservation": "waits for its reservation",
+    "ReqNodeNotAvail": "a node that it needs is down or reserved",
+    "Nodes required for job are DOWN": "all nodes that it could use are down or reserved",
+    "QOSMax": "you use as much as this quality of service allows",
+    "QOSGrp": "this quality of service is used up by all its users",
+    "AssocMax": "you use as much as your account allows",
+    "AssocGrp": "your account's share is used up",
+    "NonZeroExitCode": "its script failed",
+    "TimeLimit": "its walltime was over",
+    "OutOfMemory": "used more memory than it had asked for",
+}
+
+
+def _meaning(reason: str) -> str:
+    """Put a reason into plain words, if we know it.
+
+    >>> _meaning("QOSMaxCpuPerUserLimit"), _meaning("None")
+    ('you use as much as this quality of service allows', '')
+    """
+    return _MEANINGS.get(reason) or next((words for begin, words in _MEANINGS.items() if reason.startswith(begin)), "")
+
+
 # Array id and index, raw id, state, node, submitted, start, end, reason: the reason may hold anything, so it is last.
 _FORMAT = "%F|%K|%T|%N|%V|%S|%e|%r"
 _JOB = re.compile(r"\s*\d+\|(?:\d+|N/A)(?:\|[^|]*){5}\|")
@@ -66,6 +104,7 @@ class Slurm(Dialect):
         }
     )
     clock = "minutes, MM:SS"
+    unlimited = True
     keywords = frozenset({"account", "qos", "job_cpu", "job_mem"})
     renamed = MappingProxyType({"project": "account"})
     index_variable = "SLURM_ARRAY_TASK_ID"
@@ -157,16 +196,20 @@ class Slurm(Dialect):
             return None
         code, _, signal = fields.get("ExitCode", "0:0").partition(":")
         state = _STATES.get(fields["JobState"], JobState.UNKNOWN)
+        pending = state is JobState.PENDING
+        start = _date(fields.get("StartTime", ""))
         reason = match[1] if (match := re.search(r"\bReason=(.*?)(?:\s+\w+=|\s*$)", reply.out)) else ""
         return JobStatus(
             state=state,
             reason="" if reason == "None" else reason,
+            meaning=_meaning(reason),
             exit_code=int(code) if state in (JobState.COMPLETED, JobState.FAILED) else None,
             signal=int(signal or 0) or None,
             node=_node(fields.get("BatchHost") or fields.get("NodeList", "")),
             submitted=_date(fields.get("SubmitTime", "")),
-            started=_date(fields.get("StartTime", "")),
-            ended=_date(fields.get("EndTime", "")),
+            started=None if pending else start,
+            ended=_date(fields.get("EndTime", "")) if state.ended else None,
+            estimated_start=start if pending else None,
             restarts=int(fields.get("Restarts", "0")),
         )
 
@@ -186,6 +229,7 @@ def _line(line: str) -> tuple[str, JobStatus]:
         JobStatus(
             state=state,
             reason="" if reason == "None" else reason,
+            meaning=_meaning(reason),
             node=_node(node),
             submitted=_date(submitted),
             started=None if pending else _date(start),

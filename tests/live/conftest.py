@@ -1,8 +1,9 @@
 """Live tests: on a real batch system, as a normal user of its login node.
 
-``JOBCLUSTERS_LIVE=slurm`` says that there must be one: without it these tests fail rather than skip. The queue, the
-shared directory and so on come from the environment, so that a site can run them on its own cluster:
-``JOBCLUSTERS_LIVE_QUEUE`` (default "normal").
+``JOBCLUSTERS_LIVE=slurm`` (or ``sge``) says that there must be one: without it these tests fail rather than skip. The
+queue, the shared directory and so on come from the environment, so that a site can run them on its own cluster:
+``JOBCLUSTERS_LIVE_QUEUE`` (default "normal", on Grid Engine "all.q"), ``JOBCLUSTERS_LIVE_PE`` (Grid Engine's parallel
+environment, default "smp").
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import pytest
 from jobclusters import SLURMCluster
 
 LEVERS = Path.home() / ".levers"
+#: The batch systems, with the command that shows that one is there.
+PROBES = {"slurm": "sbatch", "sge": "qconf"}
+WANTED = os.environ.get("JOBCLUSTERS_LIVE", "").replace(",", " ").split()
 
 
 def pytest_collection_modifyitems(items):
@@ -27,17 +31,20 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.live)
+            system = "sge" if item.path.name == "test_sge.py" else "slurm"
+            if WANTED and system not in WANTED:
+                item.add_marker(pytest.mark.skip(f"JOBCLUSTERS_LIVE asks for {WANTED}, not {system}"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def batch_system():
-    wanted = os.environ.get("JOBCLUSTERS_LIVE")
-    if not wanted:
+    if not WANTED:
         pytest.skip("needs a batch system: make test runs these, or set JOBCLUSTERS_LIVE=slurm on a login node")
-    if wanted != "slurm":
-        pytest.fail(f"JOBCLUSTERS_LIVE={wanted!r}: only slurm is known")
-    if not shutil.which("sbatch"):
-        pytest.fail("JOBCLUSTERS_LIVE=slurm, but there is no sbatch here")
+    for system in WANTED:
+        if system not in PROBES:
+            pytest.fail(f"JOBCLUSTERS_LIVE={system}: known are {', '.join(PROBES)}")
+        if not shutil.which(PROBES[system]):
+            pytest.fail(f"JOBCLUSTERS_LIVE={system}, but there is no {PROBES[system]} here")
 
 
 @pytest.fixture

@@ -97,13 +97,13 @@ def test_drill_external_scancel(make, drill):
 
 
 def test_drill_scale_down_with_results(make, drill):
-    cluster = make(cores=2, processes=2, memory="1 GB")
+    cluster = make(cores=4, processes=4, memory="2 GB")
     cluster.scale(jobs=3)
     with Client(cluster) as client:
-        client.wait_for_workers(6, timeout=90)
+        client.wait_for_workers(12, timeout=90)
         _, lost = hold_results(client, 60)
         cluster.scale(jobs=1)
-        until(lambda: len(cluster.scheduler.workers) == 2)
+        until(lambda: len(cluster.scheduler.workers) == 4)
         drill.report(cluster, asked=3, results_lost=lost())
 
 

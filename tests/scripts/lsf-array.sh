@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+#BSUB -o ./dask-worker-%J-%I.out
+#BSUB -n 1
+#BSUB -M 1048576
+#BSUB -R "rusage[mem=1024] span[hosts=1]"
+#BSUB -W 00:30
+#BSUB -J "dask-worker[1-3]"
+
+name=C-$((LSB_JOBINDEX + 6))
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+#BSUB -J dask-worker
+#BSUB -o ./dask-worker-%J.out
+#BSUB -n 32
+#BSUB -M 238281250
+#BSUB -R "rusage[mem=232697] span[hosts=1]"
+#BSUB -gpu "num=4:mode=exclusive_process"
+#BSUB -W 00:30
+
+name=dask-worker
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 209426MiB --nanny --resources GPU=4 --death-timeout 60

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+#BSUB -J dask-worker
+#BSUB -o ./dask-worker-%J.out
+#BSUB -n 4
+#BSUB -M 15625000
+#BSUB -R "rusage[mem=15259] span[hosts=1]"
+#BSUB -gpu "num=1:mode=exclusive_process"
+#BSUB -W 00:30
+
+name=dask-worker
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 4 --memory-limit 13732MiB --nanny --resources GPU=1 --death-timeout 60

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+#PBS -N dask-worker
+#PBS -j oe
+#PBS -l select=1:ncpus=1:mem=954mb
+#PBS -l walltime=01:00:01
+
+name=dask-worker
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 853MiB --nanny --death-timeout 60

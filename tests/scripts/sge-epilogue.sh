@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -l h_vmem=1024M
+#$ -l h_rt=00:30:00
+
+name=dask-worker
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 &
+workers=$!
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+echo finished
+exit "$status"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -pe smp 32
+#$ -l h_vmem=7272M
+#$ -l gpu=4
+#$ -l h_rt=00:30:00
+
+name=dask-worker
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 209426MiB --nanny --resources GPU=4 --death-timeout 60

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -pe smp 16
+#$ -l h_vmem=3815M
+#$ -l gpu=1
+#$ -l h_rt=00:30:00
+
+name=dask-worker
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 16 --memory-limit 54931MiB --nanny --resources GPU=1 --death-timeout 60

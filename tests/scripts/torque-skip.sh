@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+#PBS -N dask-worker
+
+name=dask-worker
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

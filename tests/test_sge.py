@@ -1,0 +1,426 @@
+"""Grid Engine's dialect on replies in tests/replies/sge/, as 8.1.9 gives them.
+
+Hosts got shorter names; ``submit-greeting``, ``*-nothing``, ``*-empty``, ``*-hung`` and ``states-cut`` were made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import dask.config
+import pytest
+
+from jobclusters import config
+from jobclusters.commandqueue import CommandQueue
+from jobclusters.dialect import Reply
+from jobclusters.dialects.sge import Sge
+from jobclusters.errors import InvalidRequest, QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.request import resolve
+from jobclusters.script import render
+from jobclusters.state import JobState, JobStatus
+
+REPLIES = Path(__file__).parent / "replies" / "sge"
+SGE = Sge()
+
+
+def recorded(name: str) -> Reply:
+    """Read a reply: its first line is ``$ command``, its last ``rc=``; lines of stderr begin with ``ERR|``."""
+    first, *lines, last = (REPLIES / f"{name}.txt").read_text().splitlines()
+    err = "\n".join(line.removeprefix("ERR|") for line in lines if line.startswith("ERR|"))
+    out = "\n".join(line for line in lines if not line.startswith("ERR|"))
+    status = last.removeprefix("rc=")
+    return Reply(tuple(first.removeprefix("$ ").split()), None if status == "timeout" else int(status), out, err)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "ids"),
+    [
+        ("submit-greeting", 2, ["4.1", "4.2"]),
+        ("submit-array", 5, ["4.1", "4.2", "4.3", "4.4", "4.5"]),
+        ("submit-id", 1, ["2"]),
+    ],
+)
+def test_ids(name, count, ids):
+    assert SGE.parse_submit(recorded(name), count) == ids
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("submit-hung", Unavailable, "did not answer in time"),
+        ("submit-nothing", Unavailable, "no job id"),
+        ("submit-down", Unavailable, "commlib error"),
+        ("submit-unresolvable", Unavailable, "can't resolve host name"),
+        ("submit-limit-and-array", SubmitLimit, "more than 10 tasks"),
+        ("submit-limit-user", SubmitLimit, "only 2 jobs are allowed per user"),
+        ("submit-limit-cluster", SubmitLimit, "only 2 jobs are allowed per cluster"),
+        ("submit-array-too-large", Refused, "more than 75000 tasks"),
+        ("submit-first-index", Refused, "0 is an invalid task id"),
+        ("submit-name", Refused, "Error reading answer list"),
+        ("submit-queue", Refused, 'unknown queue "nope.q"'),
+        ("submit-resource", Refused, 'unknown resource "foo"'),
+        ("submit-memory", Refused, "not a memory value"),
+        ("submit-pe", Refused, 'parallel environment "nope" does not exist'),
+        ("submit-project", Refused, 'project "proj" does not exist'),
+        ("submit-verify", Refused, "only offers 0 slots"),
+        ("submit-option", Refused, "invalid option"),
+    ],
+)
+def test_no_ids(name, error, words):
+    """Refused is sure to have made no job; after Unavailable there may be one."""
+    with pytest.raises(QueueError, match=words) as caught:
+        SGE.parse_submit(recorded(name), 2)
+    assert type(caught.value) is error
+
+
+def test_an_array_that_is_too_large_can_be_told_from_other_refusals():
+    names = ["submit-array-too-large", "submit-limit-and-array", "submit-limit-user", "submit-queue"]
+    told = [name for name in names if any(w in str(SGE.failure(recorded(name))) for w in SGE.array_words)]
+    assert told == names[:2]
+
+
+def at(time: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-21T{time}")
+
+
+PENDING, RUNNING, FAILED = JobState.PENDING, JobState.RUNNING, JobState.FAILED
+
+
+def test_states_of_all_kinds():
+    states = SGE.parse_states(recorded("states-mixed"))
+    assert list(states) == ["1", "2", *(f"3.{i}" for i in range(1, 6)), *(f"4.{i}" for i in range(1, 6)), "11", "13", "18", "19", "5.1-5:1"]  # fmt: skip
+    assert states["3.2"] == JobStatus(RUNNING, node="sgehost", started=at("07:31:02"))
+    assert states["13"] == JobStatus(PENDING, submitted=at("07:31:04"))
+    assert states["18"] == JobStatus(FAILED, reason="error state Eqw", submitted=at("07:31:04"))
+    assert states["5.1-5:1"] == JobStatus(PENDING, reason="held", submitted=at("07:31:03"))
+
+
+def test_states_of_waiting_elements():
+    states = SGE.parse_states(recorded("states-elements"))
+    assert {job: status.state for job, status in states.items()} == {
+        "24": PENDING,
+        "34": FAILED,
+        **{f"35.{i}": FAILED for i in (1, 2, 3)},
+    }
+
+
+def test_states_of_jobs_being_deleted_and_waiting_for_others():
+    states = SGE.parse_states(recorded("states-running"))
+    assert states["10"] == JobStatus(JobState.COMPLETING, node="e2", started=at("10:33:25"))
+    assert states["15.3"] == JobStatus(PENDING, reason="held", submitted=at("10:33:30"))
+
+
+def test_no_jobs_at_all():
+    assert SGE.parse_states(recorded("states-none")) == {}
+
+
+@pytest.mark.parametrize("name", ["states-empty", "states-cut", "states-down", "states-unknown-jobs", "submit-hung"])
+def test_no_answer_is_no_information(name):
+    with pytest.raises(Unavailable):
+        SGE.parse_states(recorded(name))
+
+
+def listed(letters, **more):
+    """Give the reply of qstat that lists one job, behind a greeting."""
+    fields = {"JB_job_number": "7", "JB_name": "C", "state": letters, **more}
+    job = "".join(f"<{key}>{value}</{key}>" for key, value in fields.items())
+    text = f"Welcome\n<job_info><queue_info/><job_info><job_list state='x'>{job}</job_list></job_info></job_info>\n"
+    return Reply((), 0, text)
+
+
+@pytest.mark.parametrize(
+    ("letters", "state"),
+    [
+        ("?", JobState.UNKNOWN),
+        ("", JobState.UNKNOWN),
+        ("Eqw", FAILED),
+        ("Ehqw", FAILED),
+        ("EhRqw", FAILED),
+        ("dEqw", FAILED),
+        ("dr", JobState.COMPLETING),
+        ("dt", JobState.COMPLETING),
+        ("dRr", JobState.COMPLETING),
+        ("ds", JobState.COMPLETING),
+        ("hqw", PENDING),
+        ("hRwq", PENDING),
+        ("Rq", PENDING),
+        ("qw", PENDING),
+        ("Rr", RUNNING),
+        ("hr", RUNNING),
+        ("t", RUNNING),
+        ("s", RUNNING),
+        ("S", RUNNING),
+        ("T", RUNNING),
+        ("tS", RUNNING),
+        ("Rt", RUNNING),
+        ("r", RUNNING),
+    ],
+)
+def test_state_letters(letters, state):
+    (status,) = SGE.parse_states(listed(letters)).values()
+    assert status.state is state
+
+
+def test_find_takes_the_whole_name_only():
+    reply = listed("r", JB_name="dask-x&amp;y-1")
+    assert list(SGE.parse_find(reply, "dask-x&y-1")) == ["7"]
+    assert SGE.parse_find(reply, "dask-x&y") == {}
+    assert list(SGE.parse_find(recorded("states-elements"), "eqwarr")) == ["35.1", "35.2", "35.3"]
+
+
+def test_one_question_for_all():
+    assert SGE.query_argv(["7.1", "8"]) == SGE.find_argv("x") == ["qstat", "-xml", "-u", "$user", "-g", "d"]
+
+
+CHDIR = "error: can't chdir to /nope: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        ("stuck-gone", {}),
+        ("states-down", {}),
+        ("stuck", {"34": CHDIR, "35.1": CHDIR, "35.2": CHDIR, "35.3": CHDIR}),
+    ],
+)
+def test_reasons_of_error_states(name, reasons):
+    assert SGE.parse_stuck(recorded(name)) == reasons
+
+
+def test_reasons_are_asked_for_each_array_once():
+    assert SGE.stuck_argv(["35.1", "34", "35.2"]) == ["qstat", "-j", "35,34"]
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "reason", "exit_code", "killed_by", "node"),
+    [
+        ("detail-late", None, "", None, None, ""),
+        ("detail-no-file", None, "", None, None, ""),
+        ("detail-element-late", None, "", None, None, ""),
+        ("submit-hung", None, "", None, None, ""),
+        ("detail-killed", JobState.FAILED, "killed by qdel or another signal", None, 15, "e1"),
+        ("detail-deleted", JobState.CANCELLED, "killed by qdel or another signal", None, 9, "e2"),
+        ("detail-time", JobState.TIMEOUT, "qmaster enforced h_rt, h_cpu, or h_vmem limit", None, 9, "e2"),
+        ("detail-queue-time", JobState.TIMEOUT, "qmaster enforced h_rt, h_cpu, or h_vmem limit", None, 9, "e1"),
+        ("detail-memory", JobState.OUT_OF_MEMORY, "qmaster enforced h_rt, h_cpu, or h_vmem limit", None, 9, "e2"),
+        ("detail-log-directory", JobState.FAILED, "opening input/output file", None, None, "e1"),
+        ("detail-work-directory", JobState.FAILED, "changing into working directory", None, None, "e2"),
+        ("detail-no-python", JobState.FAILED, "", 127, None, "e1"),
+        ("detail-exit", JobState.FAILED, "", 3, None, "e2"),
+        ("detail-done", JobState.COMPLETED, "", 0, None, "e2"),
+    ],
+)
+def test_detail(name, state, reason, exit_code, killed_by, node):
+    detail = SGE.parse_detail(recorded(name))
+    if state is None:
+        assert detail is None
+    else:
+        found = (detail.state, detail.reason, detail.exit_code, detail.signal, detail.node)
+        assert found == (state, reason, exit_code, killed_by, node)
+
+
+def test_detail_is_that_of_the_last_run():
+    runs = [recorded(name) for name in ("detail-exit", "detail-done")]
+    detail = SGE.parse_detail(replace(runs[0], out="\n".join(run.out for run in runs)))
+    assert detail.state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize(("job_id", "argv"), [("7", ["qacct", "-j", "7"]), ("7.12", ["qacct", "-j", "7", "-t", "12"])])
+def test_detail_asks_for_one_element(job_id, argv):
+    assert SGE.detail_argv(job_id) == argv
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (["8"], ["8"]),
+        (["8", "9"], ["8", "9"]),
+        (["7.1"], ["7.1"]),
+        ([f"7.{index}" for index in range(1, 501)], ["7.1-500"]),
+        (["7.9", "7.2", "8", "7.3", "7.10"], ["7.2-3", "7.9-10", "8"]),
+        (["7.10", "7.9", "6.9"], ["7.9-10", "6.9"]),
+    ],
+)
+def test_cancel_in_ranges(ids, words):
+    assert SGE.cancel_argv(ids) == ["qdel", *words]
+
+
+@pytest.mark.parametrize(("count", "argv"), [(1, ["qsub", "-terse"]), (2, ["qsub", "-terse", "-t", "1-2"])])
+def test_submit(count, argv):
+    assert SGE.submit_argv(count) == argv
+
+
+@pytest.mark.parametrize(
+    ("job_id", "directory", "file"),
+    [("12", None, "dask.o12"), ("12.3", None, "dask.o12.3"), ("12.3", "/my logs", "/my logs/dask.o12.3")],
+)
+def test_log_files(job_id, directory, file):
+    assert SGE.log_files(job_id, directory, "dask") == [file]
+
+
+IN_JOB = {
+    "JOB_ID": "7",
+    "JOB_NAME": "C",
+    "SGE_TASK_ID": "undefined",
+    "NSLOTS": "1",
+    "SGE_O_PATH": "/x",
+    "RESTARTED": "0",
+}
+STAYS = {
+    "SGE_ROOT": "/sge",
+    "SGE_CELL": "c",
+    "SGE_QMASTER_PORT": "6444",
+    "PERL5LIB": "/p",
+    "QUEUES": "1",
+    "PATH": "/bin",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "left"),
+    [
+        ({**STAYS, **IN_JOB}, STAYS),
+        ({**STAYS, "JOB_ID": "of another program"}, {**STAYS, "JOB_ID": "of another program"}),
+        ({}, {}),
+    ],
+)
+def test_a_surrounding_job_does_not_leak(environ, left):
+    assert SGE.environment(environ) == left
+
+
+# -- what is asked for ---------------------------------------------------------------------------------------------
+
+FOUR = {"cores": 4, "memory": "10 MiB"}
+
+
+def script(**keywords):
+    spec = resolve(SGE, {"python": "python", **keywords}, config.site(SGE), "C", "tcp://10.0.0.1:8786")
+    return render(spec, SGE)
+
+
+def directives(**keywords):
+    return {line.removeprefix("#$ ") for line in script(**keywords).splitlines() if line.startswith("#$ ")}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "there", "absent"),
+    [
+        ({"parallel_environment": "mpi"}, {"-pe mpi 4", "-l h_vmem=3M"}, ()),  # 2.5 MiB a slot: rounded up
+        ({"parallel_environment": "mpi", "memory_complex": "mem_free"}, {"-l mem_free=3M"}, ("h_vmem",)),
+        ({"parallel_environment": "mpi", "memory_complex": ""}, set(), ("h_vmem", "-l =")),
+        ({"parallel_environment": "mpi", "cores": 1}, {"-l h_vmem=10M"}, ("-pe",)),
+        ({"resource_spec": "m_mem_free=4G,exclusive"}, {"-l m_mem_free=4G,exclusive"}, ("h_vmem", "-pe")),
+        ({"resource_spec": "x=1", "parallel_environment": "mpi"}, {"-l x=1", "-pe mpi 4"}, ("h_vmem",)),
+        ({"job_extra_directives": ["-pe openmpi 4"]}, {"-pe openmpi 4"}, ()),
+        ({"job_extra_directives": ["-pe openmpi 4"], "parallel_environment": "mpi"}, {"-pe openmpi 4"}, ("-pe mpi",)),
+        ({"resource_spec": "gpu=1", "gpus": 2}, {"-l gpu=1"}, ("gpu=2",)),
+        ({"resource_spec": "x=1", "gpus": 2, "gpu_complex": "ngpus"}, {"-l ngpus=2"}, ()),
+        ({"cores": 1, "gpus": 1, "gpu_type": "v100", "gpu_type_complex": "card"}, {"-l gpu=1", "-l card=v100"}, ()),
+        ({"cores": 1, "gpus": 1, "gpu_complex": ""}, set(), ("gpu",)),
+        ({"cores": 1, "walltime": "10m"}, {"-l h_rt=00:10:00"}, ()),
+        ({"cores": 1, "walltime": "600"}, {"-l h_rt=00:10:00"}, ()),
+        ({"cores": 1, "walltime": "unlimited"}, {"-l h_rt=INFINITY"}, ()),
+        ({"cores": 1, "walltime": "1-12"}, {"-l h_rt=36:00:00"}, ()),
+        ({"cores": 1, "resource_spec": "h_rt=60"}, {"-l h_rt=60"}, ("00:30:00",)),
+        ({"cores": 1, "project": "physics", "queue": "all.q"}, {"-P physics", "-q all.q"}, ()),
+        ({"cores": 1, "shebang": "#!/bin/zsh -l"}, {"-S /bin/zsh"}, ()),
+        ({"cores": 1, "shebang": "#!/usr/bin/env -S bash -l"}, {"-S /bin/bash"}, ()),
+        ({"cores": 1, "job_directives_skip": ["-cwd", "-S"]}, {"-j y"}, ("-cwd", "-S")),
+        ({"cores": 1, "job_directives_skip": ["-l h_vmem=10M"]}, {"-l h_rt=00:30:00"}, ("h_vmem",)),
+        ({"parallel_environment": "mpi", "job_directives_skip": ["-pe", "-c"]}, {"-cwd"}, ("-pe",)),
+    ],
+)
+def test_directives(keywords, there, absent):
+    found = directives(**{**FOUR, **keywords})
+    assert there <= found
+    assert [line for line in found for words in absent if words in line] == []
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        (
+            FOUR,
+            "4 cores need a parallel environment.*parallel_environment='smp'.*qconf -spl.*jobqueue.sge.parallel-env",
+        ),
+        ({**FOUR, "cores": 1, "gpus": 1, "gpu_type": "v100"}, "gpu_type='v100': .*gpu_type_complex="),
+        ({**FOUR, "cores": 1, "job_name": "1st"}, "job_name='1st': on Grid Engine"),
+        ({**FOUR, "cores": 1, "job_name": "my job"}, "job_name='my job': on Grid Engine"),
+        ({**FOUR, "cores": 1, "job_name": "é"}, "job_name='é': on Grid Engine"),
+        ({**FOUR, "cores": 1, "parallel_environment": "a b"}, "parallel_environment='a b' can't hold spaces"),
+    ],
+)
+def test_what_is_told_before_submission(keywords, words):
+    with pytest.raises(InvalidRequest, match=words):
+        script(**keywords)
+
+
+def test_the_site_names_what_it_has():
+    settings = {"parallel-environment": "threaded", "memory-complex": "ram", "gpu-type-complex": "card"}
+    with dask.config.set({f"jobqueue.sge.{key}": value for key, value in settings.items()}):
+        found = directives(**FOUR, gpus=4, gpu_type="a100")
+    assert {"-pe threaded 4", "-l ram=3M", "-l gpu=4", "-l card=a100"} <= found
+
+
+# -- with the commands ---------------------------------------------------------------------------------------------
+
+
+class Replies(CommandQueue):
+    """A Grid Engine that answers with what was recorded."""
+
+    def __init__(self, *names):
+        super().__init__(SGE)
+        self.names = list(names)
+        self.called = []
+
+    async def _run(self, argv, stdin=None):
+        self.called.append(" ".join(argv))
+        return recorded(self.names.pop(0))
+
+
+def test_a_job_in_an_error_state_has_failed_and_is_deleted():
+    queue = Replies("states-elements", "stuck", "cancel-unknown-among")
+    states = asyncio.run(queue.states(["24", "35.1", "35.2"]))
+    assert (states["35.1"].state, states["35.1"].reason) == (FAILED, CHDIR)
+    assert states["24"].state is PENDING
+    assert queue.called[1:] == ["qstat -j 35", "qdel 35.1-2"], "jobs of others are left alone"
+    assert asyncio.run(queue.detail("35.1")) is None, "qacct knows less"
+
+
+def test_an_error_state_is_told_again_if_deleting_had_no_answer():
+    queue = Replies("states-elements", "stuck", "submit-hung")
+    with pytest.raises(Unavailable):
+        asyncio.run(queue.states(["35.1"]))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let a second of waiting pass in no time."""
+    passed = []
+
+    async def sleep(seconds):
+        passed.append(seconds)
+
+    monkeypatch.setattr("jobclusters.commandqueue.asyncio.sleep", sleep)
+    return passed
+
+
+def test_details_are_waited_for(quick):
+    queue = Replies("detail-late", "detail-late", "detail-exit")
+    assert asyncio.run(queue.detail("7")).exit_code == 3
+    assert len(quick) == 2
+
+
+def test_details_that_never_come_are_waited_for_once(monkeypatch):
+    monkeypatch.setattr(Sge, "detail_delay", 0.0001)
+    queue = Replies(*["detail-late"] * 1000)
+
+    async def ask():
+        await queue.detail("7")
+        monkeypatch.setattr(Sge, "detail_delay", 60.0)
+        return await asyncio.wait_for(queue.detail("8"), 10)
+
+    assert asyncio.run(ask()) is None
