@@ -86,7 +86,8 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
     def _surplus(self, count: int) -> list[str]:
         """Choose jobs to let go: those that haven't even been asked for, then as the engine says."""
         unborn = [name for name in reversed(self.worker_spec) if name not in self.engine.queue.records]
-        known = [name for name in self.engine.victims(len(self.worker_spec)) if name in self.worker_spec]
+        # Of all that the engine follows: some may have been let go a moment ago, and not have left yet.
+        known = [name for name in self.engine.victims() if name in self.worker_spec]
         return (unborn + known)[: max(0, count)]
 
     def new_worker_spec(self) -> dict[str, Any]:

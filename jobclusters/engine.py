@@ -146,8 +146,8 @@ class Engine:
                 self.queue.records[job].had_worker = True
                 self.keeper.worked()
 
-    def victims(self, count: int) -> list[str]:
-        """Choose the jobs that go."""
+    def victims(self) -> list[str]:
+        """Give the jobs in the order in which they would go."""
         names = self.queue.records.keys()
         busy, held = set(), Counter[str]()
         for worker in self._workers():
@@ -156,7 +156,9 @@ class Engine:
                 if worker.processing:
                     busy.add(job)
         live = [record for record in list(self.queue.records.values()) if not record.leaving]
-        return victims([Candidate(r.name, r.number, r.status.state, r.name in busy, held[r.name]) for r in live], count)
+        return victims(
+            [Candidate(r.name, r.number, r.status.state, r.name in busy, held[r.name]) for r in live], len(live)
+        )
 
     def worker_names(self, jobs: Sequence[str]) -> list[str]:
         """Give the names of the registered workers of these jobs."""

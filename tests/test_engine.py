@@ -412,3 +412,13 @@ def test_close_ends_though_a_submission_is_never_answered(held, monkeypatch, cap
     janitor = cluster.engine._janitor
     assert janitor._process is not None, "the janitor stays, to look for them when this process ends"
     janitor.goodbye()
+
+
+def test_scaling_down_twice_in_a_moment_counts_both_times(held):
+    with ScriptedCluster(held, **SMALL) as cluster:
+        cluster.scale(jobs=2)
+        until(lambda: len(held.living()) == 2)
+        cluster.scale(jobs=1)
+        cluster.scale(jobs=0)
+        assert cluster.worker_spec == {}
+        until(lambda: held.living() == [])
