@@ -276,8 +276,6 @@ class BatchQueue:
                 return left
             try:
                 if elapsed >= cancel_at:
-                    for record in left:
-                        record.cancelled = True
                     await self.verbs.cancel([str(record.job_id) for record in left])
                     cancel_at = elapsed + 10
                 left = await self._still_there(left)

@@ -41,7 +41,7 @@ def job_script(
     Parameters
     ----------
     system
-        ``"slurm"`` or ``"local"``.
+        ``"slurm"``, ``"pbs"``, ``"torque"``, ``"lsf"``, ``"sge"`` or ``"local"``.
     config_name, template_dirs, **keywords
         As for the cluster classes; those that concern the cluster alone don't belong here.
 

@@ -36,8 +36,6 @@ class JobRecord:
         Whether it is no longer wanted.
     missing
         How many successful questions in a row didn't know it.
-    cancelled
-        Whether we asked for its cancellation.
     """
 
     name: str
@@ -49,7 +47,6 @@ class JobRecord:
     had_worker: bool = False
     leaving: bool = False
     missing: int = 0
-    cancelled: bool = False
 
 
 class Owner(Protocol):
