@@ -26,9 +26,13 @@ _HOMES = {
     "TORQUECluster": "clusters",
     "TemplateError": "errors",
     "Unavailable": "errors",
+    "delete_configuration": "configurations",
     "describe_sizes": "public",
     "job_script": "public",
+    "list_configurations": "configurations",
     "list_sizes": "public",
+    "save_configuration": "configurations",
+    "show_configuration": "configurations",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 -- a list all the same

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -18,47 +19,33 @@ from distributed.scheduler import Scheduler
 from distributed.utils import import_term
 
 from jobclusters import config
+from jobclusters.call import read_call
 from jobclusters.commandqueue import CommandQueue, Verbs
+from jobclusters.configurations import Configuration, read_file
+from jobclusters.connection import Network, choose_network
 from jobclusters.dialect import Dialect
 from jobclusters.elastic import ElasticCluster
 from jobclusters.engine import Engine
-from jobclusters.errors import InvalidRequest, Problems, unknown
+from jobclusters.errors import InvalidRequest
+from jobclusters.explain import Explanation, Origin
 from jobclusters.job import BatchJob
 from jobclusters.keeper import job_of
-from jobclusters.request import job_keywords, resolve
 from jobclusters.script import render
-from jobclusters.sizes import whole
-from jobclusters.spec import NO_SCHEDULER, JobSpec
+from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
 
 logger = logging.getLogger(__name__)
 
-#: Seconds in which the scheduler may say goodbye to its workers.
-GOODBYE = 10.0
-
-#: Keywords that concern the cluster, not its jobs; the parent classes read those that this one doesn't.
-CLUSTER_KEYWORDS = frozenset(
+#: Keywords that this class reads itself; the parent classes read the others.
+_OURS = frozenset(
     {
-        "n_workers",
-        "n_jobs",
-        "job_cls",
-        "loop",
-        "security",
-        "shared_temp_directory",
-        "silence_logs",
-        "name",
-        "asynchronous",
-        "dashboard_address",
-        "host",
-        "scheduler_options",
-        "scheduler_cls",
-        "scheduler_class",
-        "interface",
-        "protocol",
-        "config_name",
-        "template_dirs",
+        *("n_workers", "n_jobs", "job_cls", "config_name", "template_dirs", "interface"),
+        *("scheduler_options", "scheduler_class", "scheduler_cls"),
     }
 )
+
+#: Seconds in which the scheduler may say goodbye to its workers.
+GOODBYE = 10.0
 
 
 class JobCluster(ElasticCluster):
@@ -68,6 +55,10 @@ class JobCluster(ElasticCluster):
     ----------
     n_workers
         Dask workers to ask for at once, rounded up to whole jobs. See :meth:`scale`.
+    job_cls
+        The class of its jobs.
+    configuration
+        A named set of parameters: see :func:`jobclusters.save_configuration`. Keywords win over it.
     n_jobs
         Jobs to ask for at once.
     name
@@ -77,8 +68,11 @@ class JobCluster(ElasticCluster):
         ``worker_memory`` and ``worker_gpu`` (4 cores, 16 GiB and no GPU unless given); or ``cores`` and ``memory``.
     scheduler_options, scheduler_class
         Of the Dask scheduler; the class may be a name to import.
+    software
+        What surrounds the workers' Python, by name or as a mapping: modules, an environment, a container, variables.
     interface
-        The network of scheduler and workers, such as ``"ib0"``.
+        The network of scheduler and workers, such as ``"ib0"``. Unless given, InfiniBand or Slingshot is taken before
+        Ethernet where this machine has both; "" leaves the choice to Dask.
     config_name
         The section of ``jobqueue`` in the configuration; the batch system's name unless given.
     template_dirs
@@ -99,33 +93,73 @@ class JobCluster(ElasticCluster):
 
     def __init__(
         self,
-        n_workers: int = 0,
+        n_workers: int | None = None,
         job_cls: type[BatchJob] | None = None,
         *,
-        n_jobs: int = 0,
-        name: str | None = None,
-        scheduler_options: Mapping[str, Any] | None = None,
-        scheduler_cls: type | str | None = None,
-        scheduler_class: type | str | None = None,
-        interface: str | None = None,
-        config_name: str | None = None,
-        template_dirs: Sequence[str] = (),
+        configuration: str | Configuration | None = None,
         **keywords: Any,
     ) -> None:
         self.status = Status.created  # before anything may fail: __del__ looks at it
-        settings: dict[str, Any] = config.jobqueue(self.dialect, config_name)
-        for_cluster = {key: keywords.pop(key) for key in CLUSTER_KEYWORDS & keywords.keys()}
-        for_cluster.setdefault("shared_temp_directory", settings.get("shared_temp_directory"))
-        self.spec = self._resolve(keywords, config_name, {"n_workers": n_workers, "n_jobs": n_jobs}, name)
-        self.template_dirs = (*map(config.expand, template_dirs), *config.template_dirs())
+        self._call = read_call(self.dialect, {"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
+        self.spec = self._call.spec
+        self._check()
+        self.template_dirs = (*map(config.expand, self._call.value("template_dirs", ())), *config.template_dirs())
         self._render(self.spec)  # a wrong template is told now
+        workers, jobs = (int(self._call.value(key, 0)) for key in ("n_workers", "n_jobs"))
         self._changing = threading.RLock()
         self._ending: asyncio.Future[None] | None = None
-        job_class = _checked(job_cls or self.job_cls)
+        job_class = _checked(self._call.value("job_cls", self.job_cls))
+        options = dict(self._call.value("scheduler_options") or {})
+        self._network = self._choose_network(options)
         verbs = self._verbs()
-        if n_workers or n_jobs:
+        if workers or jobs:
             verbs.check()
-        self.engine = Engine(
+        self.engine = self._engine(verbs)
+        with self._resolved():
+            super().__init__(
+                job_cls=job_class,
+                scheduler_cls=self._scheduler_class(),
+                scheduler_options={**self._scheduler_defaults(options), **options},
+                spec=self.spec,
+                queue=self.engine.queue,
+                template_dirs=self.template_dirs,
+                network=self._network,
+                **{key: origin.value for key, origin in self._call.cluster.items() if key not in _OURS},
+            )
+        if self.spec.processes > 1:
+            self.new_spec["group"] = [f"-{i}" for i in range(self.spec.processes)]
+        if workers or jobs:
+            self.scale(workers or None, jobs=jobs)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], **keywords: Any) -> JobCluster:
+        """Make a cluster from a file of parameters, as :func:`jobclusters.save_configuration` writes them.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        **keywords
+            These win over the file.
+        """
+        return cls(configuration=read_file(path), **keywords)
+
+    def explain(self) -> Explanation:
+        """Tell what each parameter is, and where it came from.
+
+        Returns
+        -------
+        Explanation
+            A mapping of names to ``(value, source)``; it prints as a table.
+        """
+        network = Origin(self._network.interface, self._network.source)
+        return self._call.explain({"interface": network})
+
+    def _check(self) -> None:
+        """Refuse what this batch system can't hold."""
+
+    def _engine(self, verbs: Verbs) -> Engine:
+        return Engine(
             verbs=verbs,
             render=self._render,
             scheduler=lambda: self.scheduler if self.status is Status.running else None,
@@ -133,43 +167,6 @@ class JobCluster(ElasticCluster):
             token=uuid.uuid4().hex[:8],
             lost_after=parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout")),
         )
-        scheduler_class = scheduler_cls or scheduler_class or Scheduler
-        network = interface or settings.get("interface")
-        options = dict(scheduler_options or settings.get("scheduler_options") or {})
-        with self._resolved():
-            super().__init__(
-                job_cls=job_class,
-                name=name,
-                scheduler_cls=import_term(scheduler_class) if isinstance(scheduler_class, str) else scheduler_class,
-                scheduler_options={**self._scheduler_defaults(network, options), **options},
-                spec=self.spec,
-                queue=self.engine.queue,
-                template_dirs=self.template_dirs,
-                network=network,
-                **for_cluster,
-            )
-        if self.spec.processes > 1:
-            self.new_spec["group"] = [f"-{i}" for i in range(self.spec.processes)]
-        if n_workers or n_jobs:
-            self.scale(n_workers or None, jobs=n_jobs)
-
-    def _resolve(
-        self, keywords: dict[str, Any], config_name: str | None, counts: Mapping[str, object], name: str | None
-    ) -> JobSpec:
-        """Read the call; everything wrong with it is told at once."""
-        problems = Problems()
-        for key, value in counts.items():
-            problems.attempt(lambda key=key, value=value: whole(key, value, least=0), 0)  # type: ignore[misc]
-        if name is not None and not str(name).isprintable():
-            problems.append(f"name={name!r} can't hold line breaks or control characters")
-        valid = job_keywords(self.dialect) | CLUSTER_KEYWORDS
-        problems += [unknown("keyword", key, valid) for key in keywords.keys() - valid]
-        known = {key: value for key, value in keywords.items() if key in valid}
-        site = problems.attempt(lambda: config.site(self.dialect, config_name), None)
-        if site is not None:
-            spec = problems.attempt(lambda: resolve(self.dialect, known, site, "dummy-name", NO_SCHEDULER), None)
-        problems.raise_any()
-        return spec  # type: ignore[return-value]
 
     def _render(self, spec: JobSpec) -> str:
         return render(spec, self.dialect, self.template_dirs)
@@ -177,8 +174,15 @@ class JobCluster(ElasticCluster):
     def _verbs(self) -> Verbs:
         return CommandQueue(self.dialect)
 
-    def _scheduler_defaults(self, network: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {} if "host" in options else {"interface": network}
+    def _scheduler_class(self) -> type:
+        found = self._call.value("scheduler_cls") or self._call.value("scheduler_class") or Scheduler
+        return import_term(found) if isinstance(found, str) else found  # type: ignore[no-any-return]
+
+    def _choose_network(self, options: Mapping[str, Any]) -> Network:
+        return choose_network(self._call.cluster.get("interface"), options)
+
+    def _scheduler_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if "host" in options else {"interface": self._network.interface}
 
     def _resolved(self) -> Any:
         """Keep the parent class from reading the configuration again: it knows one section, and not ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +11,15 @@ import dask.config
 
 from jobclusters import config
 from jobclusters.cluster import JobCluster
+from jobclusters.configurations import Configuration, read_configuration, read_file
+from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, unknown
+from jobclusters.explain import Origin
 from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine, this_machine
 from jobclusters.sizes import fitting
-from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
 
 
@@ -137,13 +140,8 @@ class LocalQueueCluster(JobCluster):
     dialect = DIALECTS["local"]
     job_cls = LocalQueueJob
 
-    def _resolve(self, *args: Any) -> JobSpec:
-        spec = super()._resolve(*args)
-        self._check_machine(spec)
-        return spec
-
-    def _check_machine(self, spec: JobSpec) -> None:
-        machine = configured_machine()
+    def _check(self) -> None:
+        machine, spec = configured_machine(), self.spec
         if not machine.holds(spec.cores, spec.memory, spec.gpus):
             fits = fitting(config.sizes().values(), machine.cores, machine.memory, machine.gpus)
             raise InvalidRequest(
@@ -155,9 +153,13 @@ class LocalQueueCluster(JobCluster):
     def _verbs(self) -> LocalQueue:
         return local_queue()
 
-    def _scheduler_defaults(self, network: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-        if network or "interface" in options:
-            return super()._scheduler_defaults(network, options)
+    def _choose_network(self, options: Mapping[str, Any]) -> Network:
+        named = self._call.cluster.get("interface", Origin("", ""))  # nothing is chosen
+        return choose_network(named, options)
+
+    def _scheduler_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        if self._network.interface or "interface" in options:
+            return super()._scheduler_defaults(options)
         return {"host": "127.0.0.1"}  # nobody else on the network has business here
 
 
@@ -207,12 +209,37 @@ def find_system() -> str:
     return next(name for name, dialect in DIALECTS.items() if not dialect.probe or shutil.which(dialect.probe))
 
 
-def Cluster(*args: Any, **keywords: Any) -> JobCluster:  # noqa: N802 -- it stands for a class
-    """Make a cluster on the batch system of this machine, or on the machine itself if it has none.
+class Cluster:
+    """Makes a cluster on the batch system of this machine, or on the machine itself if it has none.
 
     Parameters
     ----------
     *args, **keywords
         As for :class:`~jobclusters.cluster.JobCluster`.
+
+    Returns
+    -------
+    JobCluster
+        One of its subclasses. A configuration that is for one batch system says which.
     """
-    return CLUSTERS[find_system()](*args, **keywords)
+
+    def __new__(  # noqa: D102 -- it stands for a family of classes
+        cls, *args: Any, configuration: str | Configuration | None = None, **keywords: Any
+    ) -> JobCluster:
+        if isinstance(configuration, str):
+            configuration = read_configuration(configuration)
+        system = (configuration and configuration.system) or find_system()
+        return CLUSTERS[system](*args, configuration=configuration, **keywords)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], **keywords: Any) -> JobCluster:
+        """Make a cluster from a file of parameters, as :func:`jobclusters.save_configuration` writes them.
+
+        Parameters
+        ----------
+        path
+            Of the file; ``system: slurm`` in it says for which batch system.
+        **keywords
+            These win over the file.
+        """
+        return cls(configuration=read_file(path), **keywords)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +22,7 @@ import yaml
 from jobclusters.dialect import Dialect
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, Problems, nearest, unknown
-from jobclusters.request import Site, job_keywords
+from jobclusters.layers import Site, job_keywords
 from jobclusters.sizes import Size, read_sizes
 from jobclusters.units import bare_walltime
 
@@ -96,7 +98,7 @@ def jobqueue(dialect: Dialect, config_name: str | None) -> dict[str, object]:
     load()
     sections: Mapping[str, object] = dask.config.get("jobqueue")
     usual = dialect.section or dialect.name
-    name = config_name or (dialect.name if dialect.name in sections else usual)
+    name = _section_name(dialect, config_name)
     section = sections.get(name, 0)
     if section is None:  # all that it held is commented out
         section = {}
@@ -108,6 +110,11 @@ def jobqueue(dialect: Dialect, config_name: str | None) -> dict[str, object]:
         _warn_of(f"jobqueue.{name}.{key}", nearest(key, known))
     Problems(f"jobqueue.{name}: {problem}" for problem in bare_walltime(settings.get("walltime"))).raise_any()
     return {key: value for key, value in settings.items() if key in known}
+
+
+def _section_name(dialect: Dialect, config_name: str | None) -> str:
+    usual = dialect.section or dialect.name
+    return config_name or (dialect.name if dialect.name in dask.config.get("jobqueue") else usual)
 
 
 @lru_cache(maxsize=256)
@@ -184,8 +191,12 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
         job={key: value for key, value in settings.items() if key not in CLUSTER_SETTINGS},
         sizes=sizes(),
         python=sys.executable,
+        section=f"jobqueue.{_section_name(dialect, config_name)}",
         headroom=float(headroom),
         spot=_underscores(spot),
+        software=dask.config.get("jobclusters.software") or {},
+        dask_cuda=find_spec("dask_cuda") is not None,
+        versions=(platform.python_version(), version("distributed")),
         expand=expand,
     )
 
@@ -202,6 +213,33 @@ def template_dirs() -> tuple[str, ...]:
     load()
     value = dask.config.get("jobclusters.template-dirs") or ()
     return tuple(expand(path) for path in ([value] if isinstance(value, str) else value))
+
+
+def where(key: str, value: object) -> str:
+    """Say where a setting comes from.
+
+    Parameters
+    ----------
+    key
+        Such as ``jobqueue.slurm.queue``.
+    value
+        What it is now.
+
+    Returns
+    -------
+    str
+        A file, the environment, "default", or the program itself.
+    """
+    if dask.config.get(key, None, config=dask.config.collect_env()) == value:
+        return f"{key} in the environment"
+    for path, found in reversed([*dask.config.collect_yaml(dask.config.paths, return_paths=True)]):
+        if dask.config.get(key, None, config=found) == value:
+            return f"{key} in {path}"
+    return "default" if key.startswith("jobqueue.") and _is_default(key, value) else f"{key}, set by the program"
+
+
+def _is_default(key: str, value: object) -> bool:
+    return any(dask.config.get(key, None, config=defaults) == value for defaults in _defaults())
 
 
 def expand(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -12,8 +11,10 @@ from distributed.security import Security
 
 from jobclusters import config
 from jobclusters.batchqueue import BatchQueue
+from jobclusters.connection import Network, connection_args
 from jobclusters.dialect import Dialect
 from jobclusters.jobqueue import Job
+from jobclusters.layers import KEYWORD
 from jobclusters.record import JobRecord
 from jobclusters.request import resolve
 from jobclusters.script import render
@@ -38,7 +39,7 @@ class BatchJob(Job):  # type: ignore[misc]
     template_dirs
         Directories of a site's templates.
     protocol, security, network
-        Of the connection to the scheduler; the network is an interface's name.
+        Of the connection to the scheduler.
     interface, config_name, **keywords
         As for a cluster, where no spec is given.
     """
@@ -55,7 +56,7 @@ class BatchJob(Job):  # type: ignore[misc]
         template_dirs: tuple[str, ...] = (),
         protocol: str | None = None,
         security: Security | None = None,
-        network: str | None = None,
+        network: Network | None = None,
         interface: str | None = None,
         config_name: str | None = None,
         **keywords: Any,
@@ -63,7 +64,7 @@ class BatchJob(Job):  # type: ignore[misc]
         if spec is None:
             site = config.site(self.dialect, config_name)
             spec = resolve(self.dialect, keywords, site, str(name), str(scheduler))
-            network = interface
+            network = None if interface is None else Network(interface, interface, KEYWORD)
         super(Job, self).__init__(scheduler=scheduler, name=name)
         self.scheduler = scheduler
         self.name = name
@@ -122,32 +123,13 @@ class BatchJob(Job):  # type: ignore[misc]
 
 @lru_cache(maxsize=32)
 def _connected(
-    spec: JobSpec, scheduler: str, protocol: str | None, security: Security | None, interface: str | None
+    spec: JobSpec, scheduler: str, protocol: str | None, security: Security | None, network: Network | None
 ) -> JobSpec:
     """Complete a spec with its scheduler; all jobs of a cluster share one, so that they can share an array."""
-    args = spec.worker_args + connection_args(protocol, security, interface)
+    args = spec.worker_args + connection_args(protocol, security, network)
     return replace(spec, scheduler=scheduler, worker_args=args)
 
 
 def _number(name: str) -> int:
     last = name.rpartition("-")[2]
     return int(last) if last.isdigit() else 0
-
-
-def connection_args(protocol: str | None, security: Security | None, interface: str | None) -> tuple[str, ...]:
-    """Give the flags of ``dask worker`` for its connection to the scheduler."""
-    args: list[str] = []
-    if interface:
-        args += ["--interface", interface]
-    if protocol:
-        args += ["--protocol", protocol]
-    if security:
-        files: Mapping[str, Any] = security.get_tls_config_for_role("worker")
-        # 'ciphers' has no flag
-        args += [
-            word
-            for key, path in files.items()
-            if key != "ciphers" and path
-            for word in (f"--tls-{key.replace('_', '-')}", path)
-        ]
-    return tuple(args)

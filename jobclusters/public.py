@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from jobclusters import config
+from jobclusters.call import read_call
+from jobclusters.configurations import Configuration
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, unknown
-from jobclusters.request import resolve
 from jobclusters.script import render
-from jobclusters.spec import NO_SCHEDULER
 
 
 def describe_sizes() -> dict[str, str]:
@@ -33,17 +33,15 @@ def list_sizes() -> list[str]:
     return list(config.sizes())
 
 
-def job_script(
-    system: str, *, config_name: str | None = None, template_dirs: Sequence[str] = (), **keywords: object
-) -> str:
+def job_script(system: str, *, configuration: str | Configuration | None = None, **keywords: object) -> str:
     """Print the job script that a cluster would submit; needs neither a cluster nor the batch system.
 
     Parameters
     ----------
     system
         ``"slurm"``, ``"pbs"``, ``"torque"``, ``"lsf"``, ``"sge"`` or ``"local"``.
-    config_name, template_dirs, **keywords
-        As for the cluster classes; those that concern the cluster alone don't belong here.
+    configuration, **keywords
+        As for the cluster classes.
 
     Returns
     -------
@@ -57,7 +55,7 @@ def job_script(
 
     Examples
     --------
-    >>> print(job_script("slurm", worker_size="large", queue="normal", python="python"))
+    >>> print(job_script("slurm", worker_size="large", queue="normal"))  # doctest: +ELLIPSIS
     #!/usr/bin/env bash
     #SBATCH --job-name=dask-worker
     #SBATCH --partition=normal
@@ -69,12 +67,13 @@ def job_script(
     <BLANKLINE>
     name=dask-worker
     name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
-    exec python -m distributed.cli.dask_worker 'tcp://<insert-scheduler-address-here>:8786' --name "$name" \
+    exec ...python... -m distributed.cli.dask_worker 'tcp://<insert-scheduler-address-here>:8786' --name "$name" \
 --nthreads 2 --memory-limit 13732MiB --nanny --death-timeout 60
     <BLANKLINE>
     """
     if system not in DIALECTS:
         raise InvalidRequest(unknown("batch system", system, DIALECTS))
     dialect = DIALECTS[system]
-    spec = resolve(dialect, keywords, config.site(dialect, config_name), "dask-worker", NO_SCHEDULER)
-    return render(spec, dialect, (*map(config.expand, template_dirs), *config.template_dirs()))
+    call = read_call(dialect, keywords, configuration)
+    template_dirs = (*map(config.expand, call.value("template_dirs", ())), *config.template_dirs())
+    return render(replace(call.spec, worker_name="dask-worker"), dialect, template_dirs)

@@ -6,93 +6,17 @@ Everything that's wrong with a call is collected and told at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
+from jobclusters.layers import KEYWORD, Asked, Layer, Site, gather, job_keywords, says_size
 from jobclusters.reader import Reader
-from jobclusters.sizes import Size, fit
-from jobclusters.spec import DASK_WORKER, WORKER_OPTIONS, JobSpec, memory_limit, split_cores, worker_flags
+from jobclusters.sizes import Size
+from jobclusters.spec import JobSpec, split_cores
 from jobclusters.units import UNLIMITED, parse_job_memory, parse_walltime
-from jobclusters.words import Word, assigns
-
-#: Old names that dask-jobqueue still accepts (and Saturn's ``nprocs``), with today's.
-RENAMED = {
-    "extra": "worker_extra_args",
-    "env_extra": "job_script_prologue",
-    "header_skip": "job_directives_skip",
-    "job_extra": "job_extra_directives",
-    "nprocs": "processes",
-}
-
-#: Keywords of a job on every batch system.
-JOB_KEYWORDS = frozenset(
-    {
-        "cores",
-        "memory",
-        "processes",
-        "nthreads",
-        "nanny",
-        "death_timeout",
-        "local_directory",
-        "worker_command",
-        "worker_extra_args",
-        "job_script_prologue",
-        "job_script_epilogue",
-        "job_extra_directives",
-        "job_directives_skip",
-        "log_directory",
-        "shebang",
-        "python",
-        "job_name",
-        "queue",
-        "walltime",
-        "worker_size",
-        "worker_cpu",
-        "worker_gpu",
-        "worker_memory",
-        "worker_is_spot",
-        "worker_class",
-        "worker_options",
-        "gpus",
-        "gpu_type",
-    }
-)
-
-
-def job_keywords(dialect: Dialect) -> frozenset[str]:
-    """Name all keywords of a job on this system, old names included."""
-    return JOB_KEYWORDS | dialect.keywords | RENAMED.keys() | dialect.renamed.keys()
-
-
-@dataclass(frozen=True)
-class Site:
-    """What the configuration says.
-
-    Attributes
-    ----------
-    job
-        The job keywords of ``jobqueue.<config_name>``, with underscores.
-    sizes
-        By name.
-    headroom
-        ``jobclusters.memory-headroom``.
-    spot
-        ``jobclusters.spot.<system>``: ``queue`` and ``qos``.
-    python
-        The interpreter of the workers, unless something else is asked for.
-    expand
-        What ``~`` and variables in a path mean on the machine that submits.
-    """
-
-    job: Mapping[str, object]
-    sizes: Mapping[str, Size]
-    python: str
-    headroom: float = 0.1
-    spot: Mapping[str, object] = field(default_factory=dict)
-    expand: Callable[[str], str] = str
+from jobclusters.workercommand import read_worker
 
 
 def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker_name: str, scheduler: str) -> JobSpec:
@@ -116,24 +40,25 @@ def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker
     InvalidRequest
         With every problem of the call.
     """
-    problems = Problems(
-        unknown("keyword", key, job_keywords(dialect)) for key in keywords.keys() - job_keywords(dialect)
-    )
-    given = _today(keywords, dialect)
-    configured = _today(site.job, dialect)
-    if any(key in given for key in (*_SIZE_KEYS, *_PLAIN_KEYS)):
-        size = _size(given, site, problems)
-    else:
-        size = _size({key: configured[key] for key in _SIZE_KEYS if key in configured}, site, problems)
-    from_size = size.keywords(dialect.name) if size else {}
-    # A size says how large a job is; what the configuration says of that is for calls without one.
-    configured = {key: value for key, value in configured.items() if not (size and key in _SHAPE_KEYS)}
-    asked = {**configured, **_today(from_size, dialect), **given}
-    if asked.get("worker_is_spot") is True:
-        asked.update({k: v for k, v in site.spot.items() if v is not None and given.get(k) is None})
-    read = Reader(asked, problems)
-    shape = _shape(read, size)
-    worker = _worker(read, shape, site)
+    return resolve_layers(dialect, [(KEYWORD, keywords)], site, worker_name, scheduler)[0]
+
+
+def resolve_layers(
+    dialect: Dialect, given: Sequence[Layer], site: Site, worker_name: str, scheduler: str
+) -> tuple[JobSpec, Asked]:
+    """Resolve one job from keywords and a configuration, the stronger first; tell also who said what.
+
+    Raises
+    ------
+    InvalidRequest
+        With every problem of the call.
+    """
+    valid = job_keywords(dialect)
+    problems = Problems(unknown("keyword", key, valid) for _, layer in given for key in layer.keys() - valid)
+    asked = gather(dialect, given, site, problems)
+    read = Reader(asked.values, problems)
+    shape = _shape(read, asked.size)
+    worker = read_worker(read, shape, asked, site)
     spec = JobSpec(
         system=dialect.name,
         worker_name=worker_name,
@@ -144,43 +69,7 @@ def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker
     )
     problems += dialect.problems(spec)
     problems.raise_any()
-    return spec
-
-
-def _today(layer: Mapping[str, object], dialect: Dialect) -> dict[str, object]:
-    """Drop what isn't given and call the rest by today's names; a value under today's name wins, unless empty."""
-    given = {key: value for key, value in layer.items() if value is not None}
-    for old, new in {**RENAMED, **dialect.renamed}.items():
-        if old in given:
-            value = given.pop(old)
-            if not given.get(new):
-                given[new] = value
-    return given
-
-
-def _size(given: Mapping[str, object], site: Site, problems: Problems) -> Size | None:
-    """Find or make the size; with ``cores`` and ``memory`` given there is none."""
-    fitted = [key for key in _SIZE_KEYS[1:] if key in given]
-    plain = [key for key in _PLAIN_KEYS if key in given]
-    name = given.get("worker_size")
-    ways = [f"worker_size={name!r}"] * (name is not None) + [", ".join(keys) for keys in (fitted, plain) if keys]
-    if len(ways) > 1:
-        problems.append(f"{' and '.join(ways)}: each says how large a job is; give only one of them")
-        return None
-    if name is not None:
-        if str(name) not in site.sizes:
-            problems.append(unknown("size", name, site.sizes))
-            return None
-        return site.sizes[str(name)]
-    if fitted:
-        cpu, memory, gpu = (given.get(key) for key in ("worker_cpu", "worker_memory", "worker_gpu"))
-        return problems.attempt(lambda: fit(cpu=cpu, memory=memory, gpu=gpu), None)
-    return None
-
-
-_PLAIN_KEYS = ("cores", "memory", "gpus")
-_SHAPE_KEYS = frozenset({"cores", "memory", "gpus", "processes", "job_cpu", "job_mem", "mem", "resource_spec"})
-_SIZE_KEYS = ("worker_size", "worker_cpu", "worker_gpu", "worker_memory")
+    return spec, asked
 
 
 def _shape(read: Reader, size: Size | None) -> dict[str, object]:
@@ -190,7 +79,7 @@ def _shape(read: Reader, size: Size | None) -> dict[str, object]:
         cores, memory, gpus = size.cores, size.memory, size.gpus
     else:
         missing = [key for key in ("cores", "memory") if read.asked.get(key) is None]
-        if missing and not any(key in read.asked for key in _SIZE_KEYS):
+        if missing and not says_size(read.asked):
             problems.append(
                 f"nothing says how large a job is ({' and '.join(missing)} missing): give worker_size='large',"
                 " or worker_cpu= and worker_memory=, or cores= and memory="
@@ -220,70 +109,6 @@ def _shape(read: Reader, size: Size | None) -> dict[str, object]:
         "processes": processes,
         "nthreads": nthreads,
     }
-
-
-def _worker(read: Reader, shape: Mapping[str, object], site: Site) -> dict[str, object]:
-    """Find the worker's command, and what surrounds it."""
-    problems = read.problems
-    processes, gpus, memory = (int(str(shape[key])) for key in ("processes", "gpus", "memory"))
-    command = read.words("worker_command") or (DASK_WORKER,)
-    nanny, class_args = _worker_class(read, read.flag("nanny", True))
-    args: list[Word] = []
-    if command[0] == DASK_WORKER:
-        together = processes > 1 and processes != gpus
-        if together:
-            args += ["--nworkers", str(processes)]
-        args.append("--nanny" if nanny else "--no-nanny")
-        if together and not nanny:
-            problems.append(f"{processes} processes in a job need nannies: leave nanny=True, or set processes=1")
-        if gpus:
-            args += ["--resources", f"GPU={gpus // processes}"]
-    if (death_timeout := read.text("death_timeout")) is not None:
-        args += ["--death-timeout", death_timeout]
-    if (local_directory := read.text("local_directory")) is not None:
-        args += ["--local-directory", read.one("local_directory", local_directory)]
-    return {
-        "memory_limit": memory_limit(memory, processes, site.headroom),
-        "python": _python(read, site),
-        "worker_command": command,
-        "worker_args": (*args, *read.arguments("worker_extra_args"), *class_args, *_options(read)),
-        "shebang": read.text("shebang") or "#!/usr/bin/env bash",
-        "prologue": read.lines("job_script_prologue"),
-        "epilogue": read.lines("job_script_epilogue"),
-    }
-
-
-def _python(read: Reader, site: Site) -> tuple[Word, ...]:
-    words = read.words("python") or (site.python,)
-    return ("env", *words) if assigns(words[0]) else words  # "FOO=1 python" behind the script's exec
-
-
-def _options(read: Reader) -> list[Word]:
-    options = read.asked.get("worker_options", {})
-    if not isinstance(options, Mapping):
-        read.problems.append(f"worker_options must be a mapping, not {options!r}")
-        return []
-    flags, bad = worker_flags(options)
-    read.problems += [unknown("worker option", key, WORKER_OPTIONS) for key in bad]
-    return [read.one("worker_options", flag) for flag in flags]
-
-
-def _worker_class(read: Reader, nanny: bool) -> tuple[bool, list[str]]:
-    """Read Coiled's ``worker_class``: a Nanny, a Worker without one, or a class of the user's own."""
-    value = read.asked.get("worker_class")
-    if value is None:
-        return nanny, []
-    name = (
-        value
-        if isinstance(value, str)
-        else f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value)}"
-    )
-    if "<locals>" in name or name.startswith("__main__.") or "." not in name:
-        read.problems.append(f"worker_class={name!r} can't be imported by a worker: put the class into a module")
-    last = name.rpartition(".")[2]
-    if last in ("Nanny", "Worker") and name.startswith(("distributed.", "dask.distributed.")):
-        return last == "Nanny" and nanny, []
-    return nanny, ["--worker-class", name]
 
 
 def _queue(read: Reader, dialect: Dialect, site: Site) -> dict[str, object]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jobclusters.software import NO_SOFTWARE, Software
 from jobclusters.words import Word
 
 
@@ -48,6 +49,10 @@ class JobSpec:
         More directives, as the user or the site wrote them.
     directives_skip
         Directives to leave out of ours.
+    software
+        What surrounds the worker's Python: modules, an environment, a container, variables.
+    versions
+        Of Python and distributed at the scheduler, for the worker to compare with its own; None if it needn't.
     shebang, python, worker_command, worker_args
         The script's first line, and the worker's command: the words of each, those that the shell may fill in
         as :class:`~jobclusters.words.ShellWord`.
@@ -68,6 +73,8 @@ class JobSpec:
     python: tuple[Word, ...]
     worker_command: tuple[Word, ...]
     worker_args: tuple[Word, ...] = ()
+    software: Software = NO_SOFTWARE
+    versions: tuple[str, str] | None = None
     first: int | None = None
     count: int = 1
     gpus: int = 0
@@ -95,8 +102,8 @@ class JobSpec:
 
     @property
     def worker_per_gpu(self) -> bool:
-        """Whether the job has several workers, each with a GPU of its own."""
-        return self.gpus > 1 and self.processes == self.gpus
+        """Whether the script starts several workers, each with a GPU of its own."""
+        return self.gpus > 1 and self.processes == self.gpus and self.worker_command != CUDA_WORKER
 
     @property
     def memory_per_core(self) -> int:
@@ -115,7 +122,9 @@ class JobSpec:
 #: Where the scheduler's address will stand in a script that is only looked at.
 NO_SCHEDULER = "tcp://<insert-scheduler-address-here>:8786"
 
-DASK_WORKER = "distributed.cli.dask_worker"
+#: What stands behind ``python -m``: a plain worker, and dask-cuda's, which makes one for each GPU.
+DASK_WORKER = ("distributed.cli.dask_worker",)
+CUDA_WORKER = ("dask", "cuda", "worker")
 
 #: What a nanny and the interpreter around a worker need, in bytes (measured: 60-90 MiB).
 NANNY_MEMORY = 100 * 2**20
@@ -161,8 +170,15 @@ def split_cores(cores: int) -> int:
     return next(n for n in range(1, cores + 1) if cores % n == 0 and n * n >= cores)
 
 
-def worker_flags(options: Mapping[str, object]) -> tuple[list[str], list[str]]:
-    """Turn ``worker_options`` (Coiled: keyword arguments of the worker class) into flags of ``dask worker``.
+def worker_flags(options: Mapping[str, object], valid: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Turn ``worker_options`` (Coiled: keyword arguments of the worker class) into flags of a worker's command.
+
+    Parameters
+    ----------
+    options
+        Their values.
+    valid
+        The flag of each.
 
     Returns
     -------
@@ -171,25 +187,25 @@ def worker_flags(options: Mapping[str, object]) -> tuple[list[str], list[str]]:
 
     Examples
     --------
-    >>> worker_flags({"resources": {"fast": 1}, "lifetime": "1h"})
+    >>> worker_flags({"resources": {"fast": 1}, "lifetime": "1h"}, WORKER_OPTIONS)
     (['--resources', 'fast=1', '--lifetime', '1h'], [])
     """
     flags: list[str] = []
     problems: list[str] = []
     for key, value in options.items():
-        if key not in WORKER_OPTIONS:
+        if key not in valid:
             problems.append(key)
         elif value is None:
             continue
         elif isinstance(value, bool):
-            flags.append(f"--{'' if value else 'no-'}{WORKER_OPTIONS[key]}")
+            flags.append(f"--{'' if value else 'no-'}{valid[key]}")
         elif isinstance(value, Mapping):
-            flags += [f"--{WORKER_OPTIONS[key]}", ",".join(f"{k}={v}" for k, v in value.items())]
+            flags += [f"--{valid[key]}", ",".join(f"{k}={v}" for k, v in value.items())]
         elif isinstance(value, (list, tuple)):
             for each in value:
-                flags += [f"--{WORKER_OPTIONS[key]}", str(each)]
+                flags += [f"--{valid[key]}", str(each)]
         else:
-            flags += [f"--{WORKER_OPTIONS[key]}", str(value)]
+            flags += [f"--{valid[key]}", str(value)]
     return flags, problems
 
 
@@ -213,3 +229,22 @@ WORKER_OPTIONS = {
     "contact_address": "contact-address",
     "port": "worker-port",
 }
+
+#: Those of them that ``dask cuda worker`` has, by flag (dask-cuda 26.10).
+CUDA_OPTIONS = frozenset(
+    {
+        "contact-address",
+        "dashboard",
+        "dashboard-address",
+        "death-timeout",
+        "host",
+        "interface",
+        "local-directory",
+        "memory-limit",
+        "nthreads",
+        "preload",
+        "protocol",
+        "resources",
+        "worker-port",
+    }
+)

@@ -10,7 +10,7 @@ import yaml
 
 from jobclusters import InvalidRequest, config, job_script
 from jobclusters.dialects import DIALECTS
-from jobclusters.request import job_keywords
+from jobclusters.layers import job_keywords
 
 SLURM = DIALECTS["slurm"]
 OWN = Path(config.__file__).with_name("jobclusters.yaml")

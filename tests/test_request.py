@@ -10,7 +10,8 @@ import pytest
 
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest
-from jobclusters.request import Site, resolve
+from jobclusters.layers import Site
+from jobclusters.request import resolve
 from jobclusters.sizes import Size
 from jobclusters.spec import JobSpec
 

@@ -45,8 +45,13 @@ def script(system="slurm", *, first=None, count=1, exclude=(), worker_name="dask
     """Render what a cluster would submit; ``first`` makes it the script of an array, ``exclude`` names bad nodes."""
     dialect = DIALECTS[system]
     keywords = {"python": "python", **keywords}
-    spec = resolve(dialect, keywords, config.site(dialect), worker_name, "tcp://10.0.0.1:8786")
+    site = replace(config.site(dialect), versions=VERSIONS if "software" in keywords else None, dask_cuda=False)
+    spec = resolve(dialect, keywords, site, worker_name, "tcp://10.0.0.1:8786")
     return render(replace(spec, first=first, count=count, exclude=exclude), dialect, template_dirs)
+
+
+#: Of Python and distributed at the scheduler.
+VERSIONS = ("3.12.1", "2026.8.0")
 
 
 SMALL = {"cores": 1, "memory": "1 GiB"}

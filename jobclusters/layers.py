@@ -1,0 +1,221 @@
+"""Lays what was asked for on top of each other: keywords over a configuration over the size's details over the site's.
+
+Who said what is kept beside each value, for :meth:`~jobclusters.cluster.JobCluster.explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jobclusters.dialect import Dialect
+from jobclusters.errors import Problems, unknown
+from jobclusters.sizes import Size, fit
+
+#: Old names that dask-jobqueue still accepts (and Saturn's ``nprocs``), with today's.
+RENAMED = {
+    "extra": "worker_extra_args",
+    "env_extra": "job_script_prologue",
+    "header_skip": "job_directives_skip",
+    "job_extra": "job_extra_directives",
+    "nprocs": "processes",
+}
+
+#: Keywords of a job on every batch system.
+JOB_KEYWORDS = frozenset(
+    {
+        "cores",
+        "memory",
+        "processes",
+        "nthreads",
+        "nanny",
+        "death_timeout",
+        "local_directory",
+        "software",
+        "worker_command",
+        "worker_extra_args",
+        "job_script_prologue",
+        "job_script_epilogue",
+        "job_extra_directives",
+        "job_directives_skip",
+        "log_directory",
+        "shebang",
+        "python",
+        "job_name",
+        "queue",
+        "walltime",
+        "worker_size",
+        "worker_cpu",
+        "worker_gpu",
+        "worker_memory",
+        "worker_is_spot",
+        "worker_class",
+        "worker_options",
+        "gpus",
+        "gpu_type",
+    }
+)
+
+#: The ways to say how large a job is.
+_SIZE_KEYS = ("worker_size", "worker_cpu", "worker_gpu", "worker_memory")
+_PLAIN_KEYS = ("cores", "memory", "gpus")
+_WAYS = (_SIZE_KEYS[:1], _SIZE_KEYS[1:], _PLAIN_KEYS)
+_SHAPE_KEYS = frozenset({*_PLAIN_KEYS, "processes", "job_cpu", "job_mem", "mem", "resource_spec"})
+
+
+def job_keywords(dialect: Dialect) -> frozenset[str]:
+    """Name all keywords of a job on this system, old names included."""
+    return JOB_KEYWORDS | dialect.keywords | RENAMED.keys() | dialect.renamed.keys()
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the configuration says.
+
+    Attributes
+    ----------
+    job
+        The job keywords of ``jobqueue.<config_name>``, with underscores.
+    sizes
+        By name.
+    python
+        The interpreter of the workers, unless something else is asked for.
+    section
+        Where ``job`` stands, such as ``jobqueue.slurm``.
+    headroom
+        ``jobclusters.memory-headroom``.
+    spot
+        ``jobclusters.spot.<system>``: ``queue`` and ``qos``.
+    software
+        ``jobclusters.software``: what a name stands for.
+    dask_cuda
+        Whether that interpreter has dask-cuda.
+    versions
+        Of Python and distributed at the scheduler; None if workers needn't compare theirs.
+    expand
+        What ``~`` and variables in a path mean on the machine that submits.
+    """
+
+    job: Mapping[str, object]
+    sizes: Mapping[str, Size]
+    python: str
+    section: str = "jobqueue"
+    headroom: float = 0.1
+    spot: Mapping[str, object] = field(default_factory=dict)
+    software: Mapping[str, object] = field(default_factory=dict)
+    dask_cuda: bool = False
+    versions: tuple[str, str] | None = None
+    expand: Callable[[str], str] = str
+
+
+#: A mapping of keywords, and who says so.
+Layer = tuple[str, Mapping[str, object]]
+
+#: The source of what stands in the call itself.
+KEYWORD = "keyword"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for of a job.
+
+    Attributes
+    ----------
+    values
+        By keyword, in today's names; what isn't given isn't in it.
+    sources
+        Who says so.
+    size
+        None where cores and memory are given instead.
+    """
+
+    values: Mapping[str, object]
+    sources: Mapping[str, str]
+    size: Size | None
+
+
+def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Problems) -> Asked:
+    """Lay the call and its configuration over the size's details and the site's settings.
+
+    Parameters
+    ----------
+    dialect
+        Of the batch system.
+    given
+        What a person says, the strongest first.
+    site
+        The configuration.
+    problems
+        Where a sentence goes for everything that's wrong.
+    """
+    person = _laid(given, dialect)
+    configured = _today(site.job, dialect)
+    if any(key in person for key in (*_SIZE_KEYS, *_PLAIN_KEYS)):
+        size = _size({key: value for key, (value, _) in person.items()}, site, problems)
+    else:
+        size = _size({key: configured[key] for key in _SIZE_KEYS if key in configured}, site, problems)
+    # A size says how large a job is; what the configuration says of that is for calls without one.
+    configured = {key: value for key, value in configured.items() if not (size and key in _SHAPE_KEYS)}
+    from_size = _today(size.keywords(dialect.name), dialect) if size else {}
+    asked = {
+        **_said_by(site.section, configured),
+        **_said_by(f"size {size.name!r}" if size else "", from_size),
+        **person,
+    }
+    if asked.get("worker_is_spot", (False, ""))[0] is True:
+        spot = {key: value for key, value in site.spot.items() if value is not None and key not in person}
+        asked.update(_said_by(f"jobclusters.spot.{dialect.name}", spot))
+    return Asked({key: value for key, (value, _) in asked.items()}, {key: by for key, (_, by) in asked.items()}, size)
+
+
+def _said_by(source: str, layer: Mapping[str, object]) -> dict[str, tuple[object, str]]:
+    return {key: (value, source) for key, value in layer.items()}
+
+
+def _laid(layers: Sequence[Layer], dialect: Dialect) -> dict[str, tuple[object, str]]:
+    """Lay the stronger over the weaker; one that says in another way how large a job is replaces that, too."""
+    laid: dict[str, tuple[object, str]] = {}
+    for source, layer in reversed(layers):
+        over = _today(layer, dialect)
+        ways = [way for way in _WAYS if any(key in over for key in way)]
+        if ways:
+            replaced = {key for way in _WAYS if way not in ways for key in way}
+            laid = {key: value for key, value in laid.items() if key not in replaced}
+        laid.update(_said_by(source, over))
+    return laid
+
+
+def _today(layer: Mapping[str, object], dialect: Dialect) -> dict[str, object]:
+    """Drop what isn't given and call the rest by today's names; a value under today's name wins, unless empty."""
+    given = {key: value for key, value in layer.items() if value is not None}
+    for old, new in {**RENAMED, **dialect.renamed}.items():
+        if old in given:
+            value = given.pop(old)
+            if not given.get(new):
+                given[new] = value
+    return given
+
+
+def _size(given: Mapping[str, object], site: Site, problems: Problems) -> Size | None:
+    """Find or make the size; with ``cores`` and ``memory`` given there is none."""
+    fitted = [key for key in _SIZE_KEYS[1:] if key in given]
+    plain = [key for key in _PLAIN_KEYS if key in given]
+    name = given.get("worker_size")
+    ways = [f"worker_size={name!r}"] * (name is not None) + [", ".join(keys) for keys in (fitted, plain) if keys]
+    if len(ways) > 1:
+        problems.append(f"{' and '.join(ways)}: each says how large a job is; give only one of them")
+        return None
+    if name is not None:
+        if str(name) not in site.sizes:
+            problems.append(unknown("size", name, site.sizes))
+            return None
+        return site.sizes[str(name)]
+    if fitted:
+        cpu, memory, gpu = (given.get(key) for key in ("worker_cpu", "worker_memory", "worker_gpu"))
+        return problems.attempt(lambda: fit(cpu=cpu, memory=memory, gpu=gpu), None)
+    return None
+
+
+def says_size(values: Mapping[str, object]) -> bool:
+    """Tell whether a size is asked for, be it one that isn't there."""
+    return any(key in values for key in _SIZE_KEYS)

@@ -1,0 +1,151 @@
+"""What the workers' Python needs around it (``software=``): modules, an environment, a container, variables.
+
+Pure: a template's block ``software`` prints it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobclusters.errors import Problems, unknown
+from jobclusters.reader import Reader
+from jobclusters.words import ShellWord, Word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Software:
+    """A software environment.
+
+    Attributes
+    ----------
+    modules
+        Environment modules to load, in this order.
+    conda
+        An environment's name, or its directory.
+    venv
+        A virtual environment's directory.
+    container
+        An image, as apptainer and singularity read it: a file, or ``docker://...``.
+    container_command, container_options
+        What runs it, and options for its ``exec``.
+    environment
+        Variables and their values, in this order.
+    python
+        The interpreter in there; () leaves it to what the environment calls ``python``, or to the caller's own.
+    dask_cuda
+        Whether dask-cuda is in there.
+    """
+
+    modules: tuple[str, ...] = ()
+    conda: Word | None = None
+    venv: Word | None = None
+    container: Word | None = None
+    container_command: tuple[Word, ...] = ()
+    container_options: tuple[Word, ...] = ()
+    environment: tuple[tuple[str, Word], ...] = ()
+    python: tuple[Word, ...] = ()
+    dask_cuda: bool = False
+
+    @property
+    def own_python(self) -> bool:
+        """Whether a Python comes with it."""
+        return bool(self.python or self.conda or self.venv or self.container)
+
+    @property
+    def conda_directory(self) -> bool:
+        """Whether ``conda`` is a directory rather than a name."""
+        return "/" in str(self.conda)
+
+    def command(self, python: tuple[Word, ...], gpus: int) -> tuple[Word, ...]:
+        """Put a Python's command into the container, if there is one; ``--nv`` brings the GPUs' driver along."""
+        if self.container is None:
+            return python
+        nv = ("--nv",) if gpus else ()
+        return (*self.container_command, "exec", *nv, *self.container_options, self.container, *python)
+
+
+NO_SOFTWARE = Software()
+
+KEYS = (
+    "modules",
+    "conda",
+    "venv",
+    "container",
+    "container_command",
+    "container_options",
+    "environment",
+    "python",
+    "dask_cuda",
+)
+
+#: Sites have one or the other; the node knows which.
+_APPTAINER = ShellWord('"$(command -v apptainer || command -v singularity || echo apptainer)"')
+
+
+def read_software(value: object, named: Mapping[str, object], problems: Problems) -> Software:
+    """Read ``software=``.
+
+    Parameters
+    ----------
+    value
+        A name, or a mapping with some of :data:`KEYS`.
+    named
+        ``jobclusters.software``: what a name stands for.
+    problems
+        Where a sentence goes for everything that's wrong.
+    """
+    where = "software"
+    if isinstance(value, str):
+        if value not in named:
+            hint = "; name it as jobclusters.software.<name> in the configuration, or give a mapping"
+            problems.append(unknown("software", value, named) + hint)
+            return NO_SOFTWARE
+        where, value = f"jobclusters.software.{value}", named[value]
+    if not isinstance(value, Mapping):
+        problems.append(f"{where} must be a mapping with some of {', '.join(KEYS)}, not {value!r}")
+        return NO_SOFTWARE
+    entry = {str(key).replace("-", "_"): each for key, each in value.items()}
+    wrong = Problems(unknown("key", key, KEYS) for key in entry if key not in KEYS)
+    software = _read(Reader(entry, wrong))
+    problems += [f"{where}: {problem}" for problem in wrong]
+    return software
+
+
+def _read(read: Reader) -> Software:
+    ways = [key for key in ("conda", "venv", "container") if read.asked.get(key) is not None]
+    if len(ways) > 1:
+        read.problems.append(f"{' and '.join(ways)} each bring a Python: give only one of them")
+    modules = read.asked.get("modules")
+    if isinstance(modules, str):  # as one says it: "gcc python/3.12"
+        read = Reader({**read.asked, "modules": modules.split()}, read.problems)
+    container = _path(read, "container")
+    return Software(
+        modules=read.texts("modules"),
+        conda=_path(read, "conda"),
+        venv=_path(read, "venv"),
+        container=container,
+        container_command=read.words("container_command") or ((_APPTAINER,) if container else ()),
+        container_options=read.arguments("container_options"),
+        environment=_environment(read),
+        python=read.words("python"),
+        dask_cuda=read.flag("dask_cuda", False),
+    )
+
+
+def _path(read: Reader, key: str) -> Word | None:
+    text = read.text(key)
+    return None if text is None else read.one(key, text)
+
+
+def _environment(read: Reader) -> tuple[tuple[str, Word], ...]:
+    variables = read.asked.get("environment") or {}
+    if not isinstance(variables, Mapping):
+        read.problems.append(f"environment must be a mapping of variables to values, not {variables!r}")
+        return ()
+    if bad := [str(name) for name in variables if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII)]:
+        read.problems.append(f"environment: {', '.join(bad)} can't be the name of a variable")
+    return tuple(
+        (str(name), read.one("environment", "" if value is None else str(value))) for name, value in variables.items()
+    )
