@@ -62,6 +62,7 @@ class Call:
         workers = "one worker for each GPU" if spec.gpus else "one worker" if size else "the cores, as Dask cuts them"
         return {
             "job_name": Origin(spec.job_name, "default"),
+            "queue": Origin(spec.queue, "the best fit of jobclusters.queues"),
             "processes": Origin(spec.processes, workers),
             "nthreads": Origin(spec.nthreads, "cores / processes"),
             "memory_limit": Origin(

@@ -23,6 +23,7 @@ from jobclusters.dialect import Dialect
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, Problems, nearest, unknown
 from jobclusters.layers import Site, job_keywords
+from jobclusters.queues import Queue, read_queues
 from jobclusters.sizes import Size, read_sizes
 from jobclusters.units import bare_walltime
 
@@ -159,6 +160,8 @@ def check() -> None:
     _check("jobclusters", defaults, problems)
     for name in ("local", "spot"):
         _check(f"jobclusters.{name}", defaults[name], problems)
+    if unnamed := (dask.config.get("jobclusters.queues") or {}).keys() - SYSTEMS:
+        problems += [unknown("batch system in jobclusters.queues", system, SYSTEMS) for system in unnamed]
     for system, default in defaults["spot"].items():
         _check(f"jobclusters.spot.{system}", default, problems)
     problems.raise_any()
@@ -185,6 +188,7 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
     problems = Problems()
     if isinstance(headroom, bool) or not isinstance(headroom, (int, float)) or not 0 <= headroom <= 0.5:
         problems.append(f"jobclusters.memory-headroom must be a share between 0 and 0.5, not {headroom!r}")
+    queues = _queues(dialect, problems)
     problems.raise_any()
     spot = dask.config.get(f"jobclusters.spot.{dialect.name}", None) or {}
     return Site(
@@ -194,11 +198,23 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
         section=f"jobqueue.{_section_name(dialect, config_name)}",
         headroom=float(headroom),
         spot=_underscores(spot),
+        queues=queues,
         software=dask.config.get("jobclusters.software") or {},
         dask_cuda=find_spec("dask_cuda") is not None,
         versions=(platform.python_version(), version("distributed")),
         expand=expand,
     )
+
+
+def _queues(dialect: Dialect, problems: Problems) -> dict[str, Queue]:
+    where = f"jobclusters.queues.{dialect.name}"
+    entries = dask.config.get(where, None) or {}
+    if not isinstance(entries, Mapping):
+        problems.append(f"{where} must be a mapping of queues to what they hold, not {entries!r}")
+        return {}
+    queues, wrong = read_queues(entries, dialect.clock, where)
+    problems += wrong
+    return queues
 
 
 def _read(path: str) -> str:

@@ -17,7 +17,7 @@ from jobclusters.errors import InvalidRequest, QueueError, unknown
 from jobclusters.janitor import Janitor
 from jobclusters.keeper import Keeper, job_of
 from jobclusters.record import JobRecord
-from jobclusters.scaling import Candidate, victims
+from jobclusters.scaling import JobSnapshot, victims
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 from jobclusters.watch import Watch
@@ -157,7 +157,7 @@ class Engine:
                     busy.add(job)
         live = [record for record in list(self.queue.records.values()) if not record.leaving]
         return victims(
-            [Candidate(r.name, r.number, r.status.state, r.name in busy, held[r.name]) for r in live], len(live)
+            [JobSnapshot(r.name, r.number, r.status.state, r.name in busy, held[r.name]) for r in live], len(live)
         )
 
     def worker_names(self, jobs: Sequence[str]) -> list[str]:

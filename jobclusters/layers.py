@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
+from jobclusters.queues import Queue
 from jobclusters.sizes import Size, fit
 
 #: Old names that dask-jobqueue still accepts (and Saturn's ``nprocs``), with today's.
@@ -86,6 +87,8 @@ class Site:
         ``jobclusters.memory-headroom``.
     spot
         ``jobclusters.spot.<system>``: ``queue`` and ``qos``.
+    queues
+        ``jobclusters.queues.<system>``: what each queue holds, where the site says so.
     software
         ``jobclusters.software``: what a name stands for.
     dask_cuda
@@ -102,6 +105,7 @@ class Site:
     section: str = "jobqueue"
     headroom: float = 0.1
     spot: Mapping[str, object] = field(default_factory=dict)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
     software: Mapping[str, object] = field(default_factory=dict)
     dask_cuda: bool = False
     versions: tuple[str, str] | None = None

@@ -303,11 +303,12 @@ def _shortfall(key: str, job: _Job, queue: Queue) -> str:
 
 def _nowhere(job: _Job, queues: Collection[Queue]) -> str:
     """Say that no queue holds a job, what the one with the least shortfall lacks, and which has most of that."""
+    meant = nearest(job.gpu_type, [each for queue in queues for each in queue.gpu_types])
 
     def shortfall(queue: Queue) -> tuple[object, ...]:
         much = max(_excesses(job, queue).values(), default=1)
-        meant = nearest(job.gpu_type or "", queue.gpu_types)
-        return len(_shortfalls(job, queue)), much, not meant, _waste(job, queue)
+        mistaken = nearest(job.gpu_type, queue.gpu_types) != meant
+        return len(_shortfalls(job, queue)), much, mistaken, _waste(job, queue)
 
     closest = min(queues, key=shortfall)
     short = _excesses(job, closest)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
 from jobclusters.layers import KEYWORD, Asked, Layer, Site, gather, job_keywords, says_size
+from jobclusters.queues import best, misfits
 from jobclusters.reader import Reader
 from jobclusters.sizes import Size
 from jobclusters.spec import JobSpec, split_cores
@@ -57,19 +59,29 @@ def resolve_layers(
     problems = Problems(unknown("keyword", key, valid) for _, layer in given for key in layer.keys() - valid)
     asked = gather(dialect, given, site, problems)
     read = Reader(asked.values, problems)
-    shape = _shape(read, asked.size)
-    worker = read_worker(read, shape, asked, site)
+    workers = _shape(read, asked.size)
+    command = read_worker(read, workers, asked, site)
     spec = JobSpec(
         system=dialect.name,
         worker_name=worker_name,
         scheduler=scheduler,
-        **shape,  # type: ignore[arg-type]
-        **worker,  # type: ignore[arg-type]
+        **workers,  # type: ignore[arg-type]
+        **command,  # type: ignore[arg-type]
         **_queue(read, dialect, site),  # type: ignore[arg-type]
     )
     problems += dialect.problems(spec)
+    if not _names_a_queue(spec, site):
+        shape = {key: getattr(spec, key) for key in ("cores", "memory", "gpus", "gpu_type", "walltime")}
+        problems += misfits(site.queues, queue=spec.queue, **shape)
+        if "queue" not in asked.values:
+            spec = replace(spec, queue=best(site.queues, **shape))
     problems.raise_any()
     return spec, asked
+
+
+def _names_a_queue(spec: JobSpec, site: Site) -> bool:
+    """Tell whether a directive of the user's own names a queue."""
+    return any(word in site.queues for line in spec.directives for word in re.split(r"[\s=,]+", line))
 
 
 def _shape(read: Reader, size: Size | None) -> dict[str, object]:

@@ -1,16 +1,26 @@
-"""Decides which jobs come and go. Pure: a snapshot in, a decision out."""
+"""Decides which jobs come and go. Pure: a snapshot in, a decision and its reason out.
+
+The rules, in the order in which they matter (docs/scaling.md explains them with pictures):
+
+1. A job is worth asking for if there will be work left for it when it starts; queues' waits are observed.
+2. Pending jobs are supply, too. One is given up only after demand stayed low for a while, the youngest first.
+3. Running jobs go whole, once idle for as long as a new one would wait, and if the others can take what they hold.
+4. A job whose walltime ends before a new one would start is no longer supply: its replacement is asked for now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobclusters.state import JobState
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A job that may have to go.
+class JobSnapshot:
+    """What is known of a job at a moment; times are seconds of one clock.
 
     Attributes
     ----------
@@ -22,6 +32,10 @@ class Candidate:
         Whether any of its workers has work.
     held
         Bytes of results that its workers hold.
+    idle_since
+        Since when all its workers have been without work; None while they aren't, or before there are any.
+    ends
+        When its workers will leave, as its walltime ends; None if it has none, or hasn't started.
     """
 
     name: str
@@ -29,14 +43,228 @@ class Candidate:
     state: JobState
     busy: bool = False
     held: int = 0
+    idle_since: float | None = None
+    ends: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue. The batch system's answer may be older than what the job's workers do."""
+        return self.state is not JobState.RUNNING and not self.busy and not self.held and self.idle_since is None
 
 
-def victims(candidates: Iterable[Candidate], count: int) -> list[str]:
-    """Choose the jobs that go: failed ones, the youngest pending, idle ones, those that hold the least.
+@dataclass(frozen=True)
+class Snapshot:
+    """What a decision depends on; times are seconds of one clock.
+
+    Attributes
+    ----------
+    tasks
+        Tasks that could run now: those that run, and those that are ready.
+    seconds
+        Of one thread, that these will take.
+    jobs
+        All jobs that are wanted: those told to leave aren't among them.
+    wait
+        Seconds until a job that is asked for now has its workers, as observed; 0.0 while nothing is known.
+    needs
+        What the decisions before found: moments, and the jobs that had something to do then.
+    core_hours
+        Spent until now.
+    stopped
+        Why nothing is submitted any more; "" while it is.
+    """
+
+    tasks: int = 0
+    seconds: float = 0.0
+    jobs: Sequence[JobSnapshot] = ()
+    wait: float = 0.0
+    needs: Sequence[tuple[float, int]] = ()
+    core_hours: float = 0.0
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How to scale.
+
+    Attributes
+    ----------
+    threads, cores, memory
+        Of a job; memory is what its workers may use, in bytes.
+    minimum, maximum
+        Jobs to have at least and at most. A job about to end isn't counted: its replacement is.
+    target_duration
+        Seconds in which the work should be done, once jobs have started.
+    patience
+        Seconds for which demand must stay low before a pending job is given up.
+    idle
+        Seconds for which a running job must be idle before it goes, where queues are short.
+    max_pending
+        Jobs that may wait at once; None for no limit.
+    max_core_hours
+        To spend at most; None for no limit.
+    """
+
+    threads: int
+    cores: int
+    memory: int
+    minimum: int = 0
+    maximum: int = 100
+    target_duration: float = 5.0
+    patience: float = 120.0
+    idle: float = 5.0
+    max_pending: int | None = None
+    max_core_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, and because of what.
+
+    Attributes
+    ----------
+    submit
+        How many jobs to ask for.
+    cancel, retire
+        Names of pending jobs to give up, and of running ones to let go.
+    need
+        Jobs that would have something to do now, within the limits.
+    because
+        A sentence.
+    """
+
+    submit: int = 0
+    cancel: tuple[str, ...] = ()
+    retire: tuple[str, ...] = ()
+    need: int = 0
+    because: str = ""
+
+
+#: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
+FULL = 0.6
+#: What a wait is worth: work that a new job would spend this share of its wait on is worth asking for.
+STRETCH = 0.1
+#: Seconds that a job must be able to run, of what is left of the budget.
+LEAST_RUN = 60.0
+
+
+def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
+    """Decide which jobs come and go.
 
     Parameters
     ----------
-    candidates
+    snapshot
+        What there is.
+    policy
+        What is wanted.
+    now
+        The moment, in seconds of the snapshot's clock.
+    """
+    pending = [job for job in snapshot.jobs if job.waits]
+    running = [job for job in snapshot.jobs if not job.waits]
+    supply = len(pending) + _lasting(running, snapshot, now)
+    useful, worth, why = _need(running, snapshot, policy, now)
+    need, ask = (min(max(each, policy.minimum), policy.maximum) for each in (useful, worth))
+    if policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours:
+        leave = victims(running, max(0, len(running) - _holders(snapshot, policy)))
+        because = f"the budget of {policy.max_core_hours:g} core-hours is spent"
+        return Decision(0, tuple(victims(pending, len(pending))), tuple(leave), need, because)
+    if ask > supply:
+        submit, short = _affordable(ask - supply, len(pending), snapshot, policy)
+        return Decision(submit, need=need, because=why + short)
+    if need < supply:
+        return _shrink(pending, running, snapshot, policy, now, need, supply, why)
+    return Decision(need=need, because=why)
+
+
+def _lasting(running: Sequence[JobSnapshot], snapshot: Snapshot, now: float) -> int:
+    """Count the running jobs that will still be there when a new one could start."""
+    return sum(job.ends is None or job.ends > now + snapshot.wait for job in running)
+
+
+def _need(running: Sequence[JobSnapshot], snapshot: Snapshot, policy: Policy, now: float) -> tuple[int, int, str]:
+    """Say how many jobs would have something to do, how many are worth asking for, and why.
+
+    As Dask's Adaptive, enough threads to be done in the target duration, but no more than there are tasks. What the
+    running jobs will have done before a new one could start asks for none; of what is left then, each new job is to
+    get at least a tenth of its wait.
+    """
+    holders = _holders(snapshot, policy)
+    if not snapshot.tasks:
+        return holders, holders, f"no work{f', but results need the memory of {holders}' if holders else ''}"
+    work = f"{snapshot.tasks} tasks, {snapshot.seconds:.3g} s of work"
+    at_once = math.ceil(snapshot.tasks / policy.threads)
+    useful = max(1, min(at_once, math.ceil(snapshot.seconds / (policy.threads * policy.target_duration))))
+    done = sum(policy.threads * max(0.0, min(snapshot.wait, (job.ends or math.inf) - now)) for job in running)
+    left = max(0.0, snapshot.seconds - done) if running else max(snapshot.seconds, 1e-9)
+    stretch = max(policy.target_duration, STRETCH * snapshot.wait)
+    later = min(at_once, math.ceil(left / (policy.threads * stretch)))
+    worth = min(useful, max(_lasting(running, snapshot, now), later))
+    if holders > worth:
+        return max(useful, holders), holders, f"{work}, and results that need the memory of {holders}"
+    if worth < useful:
+        rest = f"{left:.3g} s of it are left when a new job could start, in about {snapshot.wait:.3g} s"
+        return useful, worth, f"{work}, worth {worth}: {rest}"
+    return useful, worth, f"{work} for {worth}"
+
+
+def _holders(snapshot: Snapshot, policy: Policy) -> int:
+    """Say how many jobs it takes to hold the results there are."""
+    return math.ceil(sum(job.held for job in snapshot.jobs) / (FULL * policy.memory))
+
+
+def _affordable(wanted: int, pending: int, snapshot: Snapshot, policy: Policy) -> tuple[int, str]:
+    """Cut a number of jobs to what may be submitted, and say what cuts it most."""
+    if snapshot.stopped:
+        return 0, f"; but nothing is submitted after {snapshot.stopped}"
+    room: dict[str, int] = {}
+    if policy.max_pending is not None:
+        room[f"only {policy.max_pending} may wait at once"] = policy.max_pending - pending
+    if policy.max_core_hours is not None:
+        left = policy.max_core_hours - snapshot.core_hours
+        most = int(left * 3600 / (policy.cores * LEAST_RUN)) - len(snapshot.jobs)
+        room[f"only {left:.3g} core-hours are left"] = most
+    why, most = min(room.items(), key=lambda item: item[1], default=("", wanted))
+    return max(0, min(wanted, most)), f"; {why}" if most < wanted else ""
+
+
+def _shrink(
+    pending: Sequence[JobSnapshot],
+    running: Sequence[JobSnapshot],
+    snapshot: Snapshot,
+    policy: Policy,
+    now: float,
+    need: int,
+    supply: int,
+    why: str,
+) -> Decision:
+    """Give up pending jobs after a while, and running ones that were idle for as long as a new one would wait."""
+    low = _highest(snapshot, policy.patience, now, need)
+    cancel = victims(pending, max(0, min(len(pending), supply - max(low, policy.minimum))))
+    hold = max(policy.idle, min(snapshot.wait, policy.patience))
+    keep = max(_highest(snapshot, hold, now, need), _holders(snapshot, policy))
+    idle = [job for job in running if not job.busy and job.idle_since is not None and now - job.idle_since >= hold]
+    spare = min(len(running) - keep, supply - len(cancel) - policy.minimum)
+    retire = victims(idle, max(0, spare))
+    because = (
+        f"{why}, for {policy.patience if cancel else hold:.3g} s" if cancel or retire else f"{why}, but not for long"
+    )
+    return Decision(0, tuple(cancel), tuple(retire), need, because)
+
+
+def _highest(snapshot: Snapshot, window: float, now: float, need: int) -> int:
+    """Give the most jobs that had something to do within a window; more than any if it isn't known for all of it."""
+    before = [each for moment, each in snapshot.needs if moment <= now - window]
+    within = [each for moment, each in snapshot.needs if moment > now - window]
+    return max(need, before[-1], *within) if before else sys.maxsize
+
+
+def victims(jobs: Iterable[JobSnapshot], count: int) -> list[str]:
+    """Choose the jobs that go: failed ones, the youngest pending, idle ones, those that hold the least, that end first.
+
+    Parameters
+    ----------
+    jobs
         All jobs.
     count
         How many must go.
@@ -47,12 +275,11 @@ def victims(candidates: Iterable[Candidate], count: int) -> list[str]:
         Their names, in the order in which they go.
     """
 
-    def order(job: Candidate) -> tuple[int, int, int]:
+    def order(job: JobSnapshot) -> tuple[int, int, float, int]:
         if job.state.ended:
-            return (0, 0, -job.number)
-        # The batch system's answer may be older than what the job's workers do.
-        if job.state is not JobState.RUNNING and not job.busy and not job.held:
-            return (1, 0, -job.number)
-        return (3 if job.busy else 2, job.held, -job.number)
+            return (0, 0, 0, -job.number)
+        if job.waits:
+            return (1, 0, 0, -job.number)
+        return (3 if job.busy else 2, job.held, math.inf if job.ends is None else job.ends, -job.number)
 
-    return [job.name for job in sorted(candidates, key=order)[:count]]
+    return [job.name for job in sorted(jobs, key=order)[:count]]

@@ -11,6 +11,7 @@ import pytest
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest
 from jobclusters.layers import Site
+from jobclusters.queues import Queue
 from jobclusters.request import resolve
 from jobclusters.sizes import Size
 from jobclusters.spec import JobSpec
@@ -387,3 +388,42 @@ def test_a_spec_cannot_be_changed():
     with pytest.raises(AttributeError):
         spec.cores = 3
     assert hash(spec) == hash(ask(LARGE)), "all that's in it can't be changed either"
+
+
+QUEUES = {
+    "normal": Queue("normal", cores=24, memory=256 * GB, gpus=0, walltime=timedelta(hours=4)),
+    "gpu": Queue("gpu", cores=32, memory=244 * GB, gpus=4, gpu_types=("v100",)),
+}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "queue"),
+    [
+        (LARGE, "normal"),
+        ({**LARGE, "walltime": "08:00:00"}, "gpu"),
+        ({"worker_size": "p38xlarge"}, "gpu"),
+        ({**LARGE, "queue": "other"}, "other"),
+        ({**LARGE, "queue": ""}, None),
+        ({**LARGE, "job_extra_directives": ["-p gpu"]}, None),
+        ({**LARGE, "job_extra_directives": ["--partition=normal,gpu"]}, None),
+        ({**LARGE, "job_extra_directives": ["--comment=gpus"]}, "normal"),
+    ],
+)
+def test_a_job_without_a_queue_gets_the_one_that_fits(keywords, queue):
+    site = Site(job={}, sizes=SIZES, python="python", queues=QUEUES)
+    assert resolve(DIALECTS["slurm"], keywords, site, "C-0", "tcp://x:1").queue == queue
+
+
+@pytest.mark.parametrize(
+    ("keywords", "problem"),
+    [
+        ({"cores": 48, "memory": "1 GB", "queue": "normal"}, "48 cores, but a node of queue 'normal' has 24"),
+        ({"cores": 48, "memory": "1 GB"}, "no listed queue holds the job; nearest is"),
+        ({**LARGE, "queue": "normal", "walltime": "05:00:00"}, "walltime 05:00:00, but queue 'normal' allows 04:00:00"),
+        ({"worker_size": "p38xlarge", "queue": "gpu", "gpu_type": "a100"}, "gpu_type 'a100' isn't one of queue 'gpu'"),
+    ],
+)
+def test_what_no_queue_holds_is_told_before_it_is_submitted(keywords, problem):
+    site = Site(job={}, sizes=SIZES, python="python", queues=QUEUES)
+    with pytest.raises(InvalidRequest, match=problem):
+        resolve(DIALECTS["slurm"], keywords, site, "C-0", "tcp://x:1")

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from jobclusters.scaling import Candidate, victims
+from jobclusters.scaling import JobSnapshot, victims
 from jobclusters.state import JobState
 
-FAILED = Candidate("failed", 0, JobState.FAILED)
-GONE = Candidate("gone", 1, JobState.GONE)
-OLD = Candidate("pending-old", 2, JobState.PENDING)
-YOUNG = Candidate("pending-young", 9, JobState.PENDING)
-IDLE = Candidate("idle", 3, JobState.RUNNING)
-IDLE_YOUNG = Candidate("idle-young", 8, JobState.RUNNING)
-HOLDS = Candidate("idle-holds", 4, JobState.RUNNING, held=10**9)
-BUSY = Candidate("busy", 5, JobState.RUNNING, busy=True)
-BUSY_HOLDS = Candidate("busy-holds", 6, JobState.RUNNING, busy=True, held=1)
+FAILED = JobSnapshot("failed", 0, JobState.FAILED)
+GONE = JobSnapshot("gone", 1, JobState.GONE)
+OLD = JobSnapshot("pending-old", 2, JobState.PENDING)
+YOUNG = JobSnapshot("pending-young", 9, JobState.PENDING)
+IDLE = JobSnapshot("idle", 3, JobState.RUNNING)
+IDLE_YOUNG = JobSnapshot("idle-young", 8, JobState.RUNNING)
+HOLDS = JobSnapshot("idle-holds", 4, JobState.RUNNING, held=10**9)
+BUSY = JobSnapshot("busy", 5, JobState.RUNNING, busy=True)
+BUSY_HOLDS = JobSnapshot("busy-holds", 6, JobState.RUNNING, busy=True, held=1)
 
 ALL = [BUSY_HOLDS, HOLDS, OLD, IDLE, GONE, BUSY, YOUNG, FAILED, IDLE_YOUNG]
 
@@ -43,4 +43,4 @@ def test_victims(jobs, count, go):
 )
 def test_a_job_with_busy_workers_is_no_pending_job(state):
     """The batch system's answer may be a minute old; workers that work are the newer news."""
-    assert victims([Candidate("busy", 1, state, busy=True, held=1), IDLE], 1) == ["idle"]
+    assert victims([JobSnapshot("busy", 1, state, busy=True, held=1), IDLE], 1) == ["idle"]
