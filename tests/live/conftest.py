@@ -1,9 +1,7 @@
-"""Live tests: on a real batch system, as a normal user of its login node.
+"""Live tests: on real batch systems, as a normal user of a login node. ``docs/testing.md`` says how to run them.
 
-``JOBCLUSTERS_LIVE=slurm`` (or ``sge``) says that there must be one: without it these tests fail rather than skip. The
-queue, the shared directory and so on come from the environment, so that a site can run them on its own cluster:
-``JOBCLUSTERS_LIVE_QUEUE`` (default "normal", on Grid Engine "all.q"), ``JOBCLUSTERS_LIVE_PE`` (Grid Engine's parallel
-environment, default "smp").
+``JOBCLUSTERS_LIVE=slurm,sge`` names the batch systems that there must be: one that is missing fails its tests. The
+tests of others aren't there at all, nor are, without ``JOBCLUSTERS_LIVE_LEVERS``, those that need our containers.
 """
 
 from __future__ import annotations
@@ -12,18 +10,27 @@ import logging
 import os
 import shutil
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from jobclusters import SLURMCluster
+from .systems import SYSTEMS
+from .tools import PATIENCE, Drill, Messages, Seen, until
 
-LEVERS = Path.home() / ".levers"
-#: The batch systems, with the command that shows that one is there.
-PROBES = {"slurm": "sbatch", "sge": "qconf"}
 WANTED = os.environ.get("JOBCLUSTERS_LIVE", "").replace(",", " ").split()
+#: The socket of ci/slurm-docker/levers: tests may break the cluster, and know how it is made.
+LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
+
+
+def pytest_generate_tests(metafunc):
+    if "system" in metafunc.fixturenames:
+        only = getattr(metafunc.module, "ONLY", None)
+        metafunc.parametrize("system", [name for name in WANTED if only in (name, None)], indirect=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -31,95 +38,88 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.live)
-            system = "sge" if item.path.name == "test_sge.py" else "slurm"
-            if WANTED and system not in WANTED:
-                item.add_marker(pytest.mark.skip(f"JOBCLUSTERS_LIVE asks for {WANTED}, not {system}"))
+            item.add_marker(pytest.mark.timeout(5 * PATIENCE))
+    items[:] = [item for item in items if here not in item.path.parents or _asked_for(item)]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def batch_system():
-    if not WANTED:
-        pytest.skip("needs a batch system: make test runs these, or set JOBCLUSTERS_LIVE=slurm on a login node")
-    for system in WANTED:
-        if system not in PROBES:
-            pytest.fail(f"JOBCLUSTERS_LIVE={system}: known are {', '.join(PROBES)}")
-        if not shutil.which(PROBES[system]):
-            pytest.fail(f"JOBCLUSTERS_LIVE={system}, but there is no {PROBES[system]} here")
+def _asked_for(item):
+    name = item.callspec.params["system"]  # not a text if there is none to run it on
+    if name not in WANTED:
+        return False
+    ours = "lever" in item.fixturenames or item.get_closest_marker("containers")
+    gpus = "gpus" in item.fixturenames
+    return (LEVERS or not ours) and (not gpus or name not in SYSTEMS or SYSTEMS[name].setting("GPU"))
+
+
+@pytest.fixture(scope="session")
+def system(request):
+    """The batch system as the tests see it."""
+    if request.param not in SYSTEMS:
+        pytest.fail(f"JOBCLUSTERS_LIVE={request.param}: known are {', '.join(SYSTEMS)}")
+    found = SYSTEMS[request.param]
+    if not shutil.which(found.probe):
+        pytest.fail(f"JOBCLUSTERS_LIVE={found.name}, but there is no {found.probe} here")
+    seen = []
+    found.seen = lambda token: seen.append(Seen(found, token)) or seen[-1]
+    yield found
+    for each in seen:
+        until(lambda: not each.all())
 
 
 @pytest.fixture
-def live_queue():
-    return os.environ.get("JOBCLUSTERS_LIVE_QUEUE", "normal")
+def gpus(system):
+    """How many GPUs a job may ask for."""
+    return int(system.setting("GPU"))
 
 
 @pytest.fixture
-def shared(monkeypatch):
+def shared(system, monkeypatch):
     """A directory that the nodes see, as the working directory."""
-    path = Path.home() / "live" / f"{time.time_ns()}"
+    base = Path(system.setting("DIR", Path.home() / "jobclusters-live"))
+    path = base / f"{system.name}-{time.time_ns()}"
     path.mkdir(parents=True)
     monkeypatch.chdir(path)
     yield path
     monkeypatch.undo()
-    shutil.rmtree(path)
+    until(lambda: shutil.rmtree(path, ignore_errors=True) or not path.exists())  # a job may still write
+    if not any(base.iterdir()):
+        base.rmdir()
 
 
-def until(condition, seconds=60.0, poll=0.1):
-    """Wait for a condition, and fail if it doesn't come."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"what was waited for did not happen within {seconds:g} s"
-        time.sleep(poll)
-    return value
+@pytest.fixture
+def keywords(system, shared):
+    """Give the keywords of a small job here, with others over them."""
+
+    def merge(**others):
+        both = [*system.keywords.get("job_extra_directives", ()), *others.pop("job_extra_directives", ())]
+        merged = {**system.keywords, "log_directory": str(shared / "logs"), **others}
+        if not merged.keys() & {"cores", "worker_size", "worker_cpu"}:
+            merged |= {"cores": 1}
+        if "cores" in merged:
+            merged.setdefault("memory", "2 GB")
+        return merged | ({"job_extra_directives": both} if both else {})
+
+    return merge
 
 
-def squeue(name_part, *options):
-    """Give the lines of squeue for jobs of this name: (id, state, restarts)."""
-    command = ["squeue", "-h", "-r", "-o", "%j|%F_%K|%T", *options]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line.split("|")[1:] for line in lines if name_part in line.partition("|")[0]]
+@pytest.fixture
+def make(system, keywords):
+    """Make a cluster, and close it whatever happens."""
+    made = []
 
+    def make_cluster(**others):
+        made.append(system.cluster(**keywords(**others)))
+        return made[-1]
 
-def living(cluster):
-    """Give the ids of the cluster's jobs that squeue shows as pending or running."""
-    return [job for job, state in squeue(token(cluster)) if state not in ("COMPLETING", "COMPLETED", "CANCELLED")]
-
-
-def submitted(cluster):
-    """Give the ids of all jobs that the cluster ever submitted."""
-    return [job for job, _ in squeue(token(cluster), "-t", "all")]
-
-
-def token(cluster):
-    return cluster.engine.queue._token
-
-
-class Drill:
-    """Counts what a drill found, prints it, and fails if anything was duplicated, orphaned or lost."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def tell(self, *, asked, seen, duplicated=0, orphaned=0, lost=0):
-        print(
-            f"\ndrill {self.name}: asked {asked}, seen {seen},"
-            f" duplicated {duplicated}, orphaned {orphaned}, results lost {lost}"
-        )
-        assert (duplicated, orphaned, lost) == (0, 0, 0)
-        assert seen >= asked
-
-    def report(self, cluster, *, asked, results_lost=0, extra=0, seen=None):
-        """Close the cluster and look; ``extra`` jobs more than asked for replaced others."""
-        if seen is None:  # pending elements that are cancelled one by one leave no trace in squeue
-            seen = len(submitted(cluster))
+    yield make_cluster
+    for cluster in made:
         cluster.close()
-        orphans = living(cluster)
-        self.tell(
-            asked=asked,
-            seen=seen,
-            duplicated=max(0, seen - asked - extra),
-            orphaned=len(orphans),
-            lost=results_lost,
-        )
+
+
+@pytest.fixture
+def look(system):
+    """Follow a cluster's jobs with the batch system's own commands."""
+    return lambda cluster: system.seen(cluster.engine.queue._token)
 
 
 @pytest.fixture
@@ -128,64 +128,26 @@ def drill(request):
 
 
 @pytest.fixture
-def lever():
+def lever(system):
     """Pull a lever on the host: ``lever("pause", "slurmctld")``; every container is brought back afterwards."""
-    pulled = []
+    pulled = {}
 
     def pull(verb, what):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(LEVERS))
+            connection.connect(LEVERS)
             connection.sendall(f"{verb} {what}\n".encode())
             answer = connection.makefile().readline().strip()
         assert answer == "0", f"docker {verb} {what} failed: {answer}"
-        pulled.append((verb, what))
+        pulled[what] = verb
 
     yield pull
     undo = {"pause": "unpause", "stop": "start", "kill": "start"}
-    open_ = {what: undo.get(verb) for verb, what in pulled}
-    for what, verb in open_.items():
-        if verb:
-            pull(verb, what)
+    for what, verb in list(pulled.items()):
+        if verb in undo:
+            pull(undo[verb], what)
     if pulled:
-        until(controller_answers, 120)
-        until(nodes_up, 120)
-
-
-def controller_answers():
-    return subprocess.run(["squeue", "-h"], capture_output=True, check=False).returncode == 0
-
-
-def nodes_up():
-    states = subprocess.run(["sinfo", "-h", "-N", "-o", "%T"], capture_output=True, text=True, check=False)
-    return states.returncode == 0 and not any("down" in line or "*" in line for line in states.stdout.splitlines())
-
-
-@pytest.fixture
-def make(shared, live_queue):
-    """Make a SLURMCluster, and close it whatever happens."""
-    made = []
-
-    def make_cluster(**keywords):
-        keywords = {"queue": live_queue, "walltime": "00:20:00", "log_directory": str(shared / "logs"), **keywords}
-        if not keywords.keys() & {"cores", "worker_size", "worker_cpu"}:
-            keywords |= {"cores": 1, "memory": "500 MB"}
-        made.append(SLURMCluster(**keywords))
-        return made[-1]
-
-    yield make_cluster
-    for cluster in made:
-        cluster.close()
-
-
-class Messages(logging.Handler):
-    """What the package said. Not caplog: Dask silences its handler together with its own."""
-
-    def __init__(self):
-        super().__init__(logging.WARNING)
-        self.text = ""
-
-    def emit(self, record):
-        self.text += record.getMessage() + "\n"
+        until(system.answers)
+        until(system.nodes_up)
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,7 @@
-"""What a user does on SLURM."""
+"""What only SLURM has."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import warnings
 
@@ -11,135 +9,133 @@ import dask.config
 import pytest
 from distributed import Client
 
-from jobclusters import Cluster, JobsFailed, Refused, SLURMCluster
-from jobclusters.state import JobState
+from jobclusters import JobsFailed, SLURMCluster
 
-from .conftest import living, squeue, submitted, token, until
+from .systems import call
+from .tools import PATIENCE, until
 
-
-def test_ten_jobs_give_the_right_result_and_are_gone_after_close(make):
-    cluster = make(worker_size="large", cores=None)
-    cluster.scale(jobs=10)
-    with Client(cluster) as client:
-        client.wait_for_workers(10, timeout=90)
-        assert len(living(cluster)) == 10
-        assert len({job.partition("_")[0] for job in living(cluster)}) == 1, "ten jobs are one array"
-        assert client.submit(sum, client.map(lambda x: x * x, range(100))).result() == 328350
-        assert all(info["nthreads"] == 2 for info in client.scheduler_info(n_workers=-1)["workers"].values())
-        assert {status.state for status in cluster.jobs.values()} == {JobState.RUNNING}
-        assert all(status.node and status.started for status in cluster.jobs.values())
-    cluster.close()
-    assert living(cluster) == []
-    until(lambda: squeue(token(cluster)) == [])
+ONLY = "slurm"
 
 
-def test_a_gpu_size_pins_each_worker_to_a_gpu_of_its_own(make):
-    cluster = make(worker_size="p38xlarge", n_jobs=1)
-    with Client(cluster) as client:
-        client.wait_for_workers(4, timeout=90)
-        devices = client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"])
-        assert sorted(devices.values()) == ["0", "1", "2", "3"]
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        assert [info["resources"] for info in workers] == [{"GPU": 1.0}] * 4
-        assert client.submit(sum, [1, 2], resources={"GPU": 1}).result() == 3
-
-
+@pytest.mark.containers
 def test_a_site_names_the_gpu_type(make):
     with dask.config.set({"jobclusters.sizes.p32xlarge.slurm": {"gpu-type": "v100"}}):
         cluster = make(worker_size="p32xlarge", n_jobs=1)
     assert "--gpus-per-node=v100:1" in cluster.job_script()
-    cluster.wait_for_workers(1, timeout=90)
+    cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
-def test_the_call_of_the_slides(shared):
+@pytest.mark.containers
+def test_the_call_of_the_slides(shared, look):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cluster = SLURMCluster(
             queue="normal", cores=24, memory="128GB", walltime="02:00:00", job_extra=["--constraint=haswell"]
         )
+    seen = look(cluster)
     try:
         cluster.scale(jobs=10)
-        until(lambda: len(living(cluster)) == 10)
+        until(lambda: len(seen.living()) == 10)
         client = Client(cluster)
-        client.wait_for_workers(6, timeout=120)
+        client.wait_for_workers(6, timeout=PATIENCE)
         assert client.submit(lambda: 6 * 7).result() == 42
-        assert "pending: Resources" in repr(cluster) or "pending: Priority" in repr(cluster)
+        until(lambda: "pending: Resources" in repr(cluster) or "pending: Priority" in repr(cluster))
         client.close()
     finally:
         cluster.close()
-    assert living(cluster) == []
-
-
-def test_cluster_finds_slurm(make):
-    with Cluster(cores=1, memory="500 MB") as cluster:
-        assert isinstance(cluster, SLURMCluster)
-        cluster.scale(1)
-        cluster.wait_for_workers(1, timeout=60)
-
-
-def test_spot_asks_for_the_queue_and_requeue(make, shared):
-    with dask.config.set({"jobclusters.spot.slurm.queue": "spot"}):
-        cluster = make(worker_is_spot=True, queue=None)
-    cluster.scale(1)
-    cluster.wait_for_workers(1, timeout=60)
-    job = next(iter(cluster.jobs))
-    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
-    assert "Partition=spot" in shown
-    assert "Requeue=1" in shown
+    assert seen.living() == []
 
 
 def test_a_cluster_inside_a_job_is_no_part_of_it(make, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "31")
     monkeypatch.setenv("SBATCH_PARTITION", "nosuch")
-    cluster = make(queue=None)
-    cluster.scale(1)
-    cluster.wait_for_workers(1, timeout=60)
+    cluster = make(queue=None, n_jobs=1)
+    cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
-def test_a_bad_partition_is_told_in_slurms_words(make):
-    cluster = make(queue="nosuch")
-    cluster.scale(jobs=2)
-    with pytest.raises(Refused, match="invalid partition specified: nosuch"):
-        cluster.wait_for_workers(2, timeout=60)
-    assert submitted(cluster) == []
+@pytest.mark.containers
+def test_spot_asks_for_its_queue(make, look):
+    with dask.config.set({"jobclusters.spot.slurm.queue": "spot"}):
+        cluster = make(worker_is_spot=True, queue=None, n_jobs=1)
+    [job] = until(look(cluster).living)
+    assert "Partition=spot" in call("scontrol", "show", "job", job)
 
 
-def test_a_request_that_can_never_start_is_said_to_be_so(make):
-    cluster = make(queue="debug", walltime="10:00:00")
-    cluster.scale(jobs=1)
+@pytest.mark.containers
+def test_a_time_that_no_node_of_the_partition_gives_is_told(make):
+    cluster = make(queue="debug", walltime="10:00:00", n_jobs=1)
     with pytest.raises(JobsFailed, match="can never start: the batch system says PartitionTimeLimit"):
-        cluster.wait_for_workers(1, timeout=60)
-
-
-def test_a_missing_python_is_told_with_node_and_log(make):
-    cluster = make(python="/no/such/python")
-    cluster.scale(jobs=1)
-    with pytest.raises(JobsFailed, match=r"exit code 127, on c\d: Python was not found on the node") as raised:
-        cluster.wait_for_workers(1, timeout=60)
-    assert "/no/such/python: No such file" in str(raised.value)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
 def test_a_log_directory_that_the_node_cannot_write_is_told(make, shared):
     (shared / "closed").mkdir(mode=0o500)
-    cluster = make(log_directory=str(shared / "closed"))
-    cluster.scale(jobs=1)
+    cluster = make(log_directory=str(shared / "closed"), n_jobs=1)
     with pytest.raises(JobsFailed, match="log directory or the working directory can't be used"):
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
+@pytest.mark.containers
 def test_a_job_out_of_memory_is_told(make):
     hog = f"{sys.executable} -c 'x = bytearray(10**9); import time; time.sleep(60)'"
-    cluster = make(cores=1, memory="100 MB", job_script_prologue=[hog + " || exit 9"])
-    cluster.scale(jobs=1)
+    cluster = make(cores=1, memory="100 MB", job_script_prologue=[hog + " || exit 9"], n_jobs=1)
     with pytest.raises(JobsFailed, match="more memory than the job has"):
-        cluster.wait_for_workers(1, timeout=90)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
-def test_what_jobs_print_can_be_read(make):
-    cluster = make(job_script_prologue=["echo hello from $(hostname)"])
-    cluster.scale(jobs=2)
-    cluster.wait_for_workers(2, timeout=60)
-    logs = cluster.get_job_logs()
-    assert len(logs) == 2
-    assert all("hello from c" in text for text in logs.values())
+@pytest.mark.containers
+def test_drill_requeue(make, look, drill):
+    cluster = make(job_extra_directives=["--requeue"])
+    seen = look(cluster)
+    cluster.scale(jobs=1)
+    cluster.wait_for_workers(1, timeout=PATIENCE)
+    call("scontrol", "requeue", seen.living()[0])
+    until(lambda: any(name.endswith("-r1") for name in cluster.scheduler.aliases))
+    assert cluster.observed == cluster.plan
+    assert next(iter(cluster.jobs.values())).restarts == 1
+    cluster.close()
+    drill.report(seen, asked=1)
+
+
+@pytest.mark.containers
+def test_drill_preemption(make, look, drill):
+    whole_node = {"cores": 32, "memory": "2 GB", "processes": 1, "nthreads": 1}
+    low = make(queue="spot", worker_is_spot=True, **whole_node)
+    seen = look(low)
+    low.scale(jobs=3)
+    low.wait_for_workers(3, timeout=PATIENCE)
+    high = make(queue="normal", **whole_node)
+    high.scale(jobs=1)
+    high.wait_for_workers(1, timeout=PATIENCE)
+    until(lambda: any(status.restarts for status in low.jobs.values()))
+    high.close()
+    low.wait_for_workers(3, timeout=2 * PATIENCE)
+    low.close()
+    drill.report(seen, asked=3)
+
+
+@pytest.mark.containers
+def test_drill_qos_submit_limit(system, make, look, drill, messages):
+    cluster = make(qos="limited", job_extra_directives=list(system.held))
+    seen = look(cluster)
+    cluster.scale(jobs=8)
+    until(lambda: len(seen.living()) == 5)
+    until(lambda: "held back by a submit limit" in repr(cluster))
+    assert messages.text.count("takes no more jobs for now") == 1
+    first = set(seen.living())
+    system.cancel(min(first))
+    until(lambda: len(seen.living()) == 5 and len(set(seen.living()) - first) == 1)
+    cluster.close()
+    drill.report(seen, asked=5, extra=1)
+
+
+@pytest.mark.containers
+def test_drill_more_jobs_than_an_array_holds(system, make, look, drill):
+    cluster = make(queue="big", job_extra_directives=list(system.held))
+    seen = look(cluster)
+    cluster.scale(jobs=1500)
+    until(lambda: len(seen.living()) == 1500)
+    assert len(seen.arrays()) == 2
+    cluster.close()
+    drill.report(seen, asked=1500)
