@@ -65,19 +65,19 @@ class Beginnings(frozenset[str]):
         return isinstance(text, str) and text.startswith(tuple(self))
 
 
-def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Give the first and last number of each run of consecutive ones.
+def ranges(numbers: Iterable[int]) -> list[str]:
+    """Write numbers as batch systems do, each run of consecutive ones as a range.
 
-    >>> runs([9, 1, 0, 2])
-    [(0, 2), (9, 9)]
+    >>> ranges([9, 1, 0, 2])
+    ['0-2', '9']
     """
-    found: list[tuple[int, int]] = []
+    runs: list[list[int]] = []
     for number in sorted(numbers):
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
         else:
-            found.append((number, number))
-    return found
+            runs.append([number])
+    return ["-".join(map(str, run)) for run in runs]
 
 
 class Dialect(ABC):
@@ -112,6 +112,8 @@ class Dialect(ABC):
     first_index: ClassVar[int] = 0
     #: The environment variable that counts requeues; "" if there is none.
     restart_variable: ClassVar[str] = ""
+    #: Whether a job can be told to stay away from nodes (a spec's ``exclude``).
+    excludes: ClassVar[bool] = True
     #: The most elements that any installation's array may have; a smaller limit is found by asking.
     largest_array: ClassVar[int] = 1000
     #: Variables of a job that must not reach jobs submitted from inside it: prefixes, and exceptions.
@@ -197,9 +199,9 @@ class Dialect(ABC):
         """Read what ``detail_argv`` printed; None if it tells nothing."""
         return None
 
+    @abstractmethod
     def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:
         """Give the paths of a job's output, relative to where it was submitted."""
-        return []
 
     #: Text in a refusal that means "too many jobs": fewer, or later, would do.
     limit_words: ClassVar[tuple[str, ...]] = ()

@@ -16,9 +16,11 @@ import pytest
 
 from jobclusters import config
 
+pytest.register_assert_rewrite("recorded")
+
 
 def pytest_addoption(parser):
-    parser.addoption("--rewrite-scripts", action="store_true", help="write tests/scripts/*.sh anew, to be read by eye")
+    parser.addoption("--rewrite-scripts", action="store_true", help="write tests/scripts/ anew, to be read by eye")
 
 
 class Isolation:

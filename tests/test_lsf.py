@@ -7,18 +7,34 @@ JSON and words, after its manual. IBM LSF itself was not at hand.
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from dataclasses import replace
 
 import pytest
-from test_pbs import Told, recorded
+from golden import script
+from recorded import (
+    Told,
+    check_array_refusals,
+    check_cancel,
+    check_cluster_class,
+    check_environment,
+    check_ids,
+    check_log_files,
+    check_no_information,
+    check_refusals,
+    check_settings,
+    check_spot,
+    check_states,
+    check_submit,
+    recorded,
+)
 
 from jobclusters import InvalidRequest, LSFCluster, config, job_script
 from jobclusters.batchqueue import BatchQueue
-from jobclusters.commandqueue import CommandQueue
 from jobclusters.dialect import Reply
 from jobclusters.dialects.lsf import Lsf, Openlava
-from jobclusters.errors import QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.errors import Refused, SubmitLimit, Unavailable
 from jobclusters.record import JobRecord, element
 from jobclusters.request import resolve
 from jobclusters.script import render
@@ -28,21 +44,17 @@ LSF, OPENLAVA = Lsf(), Openlava()
 PENDING, RUNNING, UNKNOWN = JobState.PENDING, JobState.RUNNING, JobState.UNKNOWN
 SMALL = {"cores": 1, "memory": "1 GiB"}
 
-
-@pytest.mark.parametrize(
-    ("name", "count", "ids"),
+test_submit = check_submit(LSF, (1, ["bsub"]), (5, ["bsub"]))
+test_ids = check_ids(
+    LSF,
     [
         ("submit-id", 1, ["101"]),
-        ("submit-array", 3, ["103[1]", "103[2]", "103[3]"]),
+        ("submit-array", 2, ["103[1]", "103[2]"]),
         ("composed-greeting", 1, ["12"]),
     ],
 )
-def test_ids(name, count, ids):
-    assert LSF.parse_submit(recorded(name, "lsf"), count) == ids
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "words"),
+test_refusals = check_refusals(
+    LSF,
     [
         ("submit-queue", Refused, "No such queue"),
         ("submit-resource", Refused, "Bad resource requirement syntax"),
@@ -53,35 +65,36 @@ def test_ids(name, count, ids):
         ("submit-array-from-0", Refused, "Bad job name"),
         ("submit-array-too-large", Refused, "Job array index too large"),
         ("composed-too-many", SubmitLimit, "Pending job threshold reached"),
-        ("submit-down", Unavailable, "still trying"),
+        ("submit-down", Unavailable, "LIM\\) not responding"),
         ("lim-down", Unavailable, "LIM is down"),
         ("composed-nothing", Unavailable, "no job id"),
     ],
 )
-def test_no_ids(name, error, words):
-    """Refused is sure to have made no job; after Unavailable there may be one."""
-    with pytest.raises(QueueError, match=words) as caught:
-        LSF.parse_submit(recorded(name, "lsf"), 2)
-    assert type(caught.value) is error
+test_array_refusals = check_array_refusals(LSF, ["submit-array-too-large"], ["submit-cores", "composed-too-many"])
 
 
-def test_a_timeout_says_nothing():
-    with pytest.raises(Unavailable):
-        LSF.parse_submit(Reply(("bsub",), None), 1)
-
-
-def test_an_array_that_is_too_large_can_be_told_from_other_refusals():
-    said = {name: str(LSF.failure(recorded(name, "lsf"))) for name in ("submit-array-too-large", "submit-cores")}
-    assert [name for name, text in said.items() if any(words in text for words in LSF.array_words)] == [
-        "submit-array-too-large"
-    ]
+@pytest.mark.parametrize(
+    "words",
+    [
+        "OpenLava daemon (LIM) not responding ... still trying",
+        "ls_getclustername(): LIM is down; try later",
+        "batch system daemon not responding",
+        "LSF is down. Please contact your administrator",
+        "Cannot connect to LSF",
+        "Please wait ...",
+        "Failed in sending/receiving a message: Connection reset by peer",
+        "Communication time out",
+    ],
+)
+def test_words_of_an_outage(words):
+    """The first two were recorded."""
+    assert type(LSF.failure(Reply(("bsub",), 1, err=words))) is Unavailable
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize(
-    ("name", "states"),
+test_states = check_states(
+    LSF,
     [
         ("composed-unknown", {}),
         ("composed-no-job", {}),
@@ -102,8 +115,70 @@ def test_an_array_that_is_too_large_can_be_told_from_other_refusals():
         ),
     ],
 )
-def test_states(name, states):
-    assert LSF.parse_states(recorded(name, "lsf")) == states
+test_no_information = check_no_information(
+    LSF, ["composed-empty", "states-down", "lim-down", "composed-cut-off", "composed-no-records", "states-no-json"]
+)
+
+
+@pytest.mark.parametrize("name", ["composed-cut-off", "composed-no-records"])
+def test_broken_json_is_no_information_whatever_the_exit_status(name):
+    with pytest.raises(Unavailable, match="can't be read"):
+        LSF.parse_states(replace(recorded("lsf", name), status=255))
+
+
+@pytest.mark.parametrize("words", ["is not found", "No matching job found", "No unfinished job found", "No job found"])
+def test_words_for_no_such_job(words):
+    """``is not found`` and ``No unfinished job found`` were recorded."""
+    assert LSF.parse_states(Reply(("bjobs",), 255, err=f"Job <99999>: {words}\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("PEND", PENDING),
+        ("PSUSP", PENDING),
+        ("PROV", PENDING),
+        ("WAIT", PENDING),
+        ("RUN", RUNNING),
+        ("USUSP", RUNNING),
+        ("SSUSP", RUNNING),
+        ("DONE", JobState.COMPLETED),
+        ("EXIT", JobState.FAILED),
+        ("UNKWN", UNKNOWN),
+        ("ZOMBI", UNKNOWN),
+        ("NEWSTATE", UNKNOWN),
+    ],
+)
+def test_state_words(word, state):
+    reply = recorded("lsf", "composed-please-wait")
+    assert LSF.parse_states(replace(reply, out=reply.out.replace('"RUN"', f'"{word}"')))["8"].state is state
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        ("TERM_RUNLIMIT: job killed after reaching LSF run time limit", JobState.TIMEOUT),
+        ("TERM_CPULIMIT: job killed after reaching LSF CPU usage limit", JobState.TIMEOUT),
+        ("TERM_DEADLINE: job killed after deadline expires", JobState.TIMEOUT),
+        ("TERM_WINDOW: job killed by queue run window closing", JobState.TIMEOUT),
+        ("TERM_MEMLIMIT: job killed after reaching LSF memory usage limit", JobState.OUT_OF_MEMORY),
+        ("TERM_SWAP: job killed after reaching LSF swap usage limit", JobState.OUT_OF_MEMORY),
+        ("TERM_PREEMPT: job killed after preemption", JobState.PREEMPTED),
+        ("TERM_OWNER: job killed by owner", JobState.CANCELLED),
+        ("TERM_ADMIN: job killed by root or LSF administrator", JobState.CANCELLED),
+        ("TERM_FORCE_OWNER: job killed by owner without time for cleanup", JobState.CANCELLED),
+        ("TERM_FORCE_ADMIN: job killed by root or LSF administrator without time for cleanup", JobState.CANCELLED),
+        ("TERM_EXTERNAL_SIGNAL: job killed by a signal external to LSF", JobState.FAILED),
+    ],
+)
+def test_why_lsf_ended_a_job(reason, state):
+    """The words are those of the manual; TERM_OWNER stands in composed-endings, too."""
+    reply = recorded("lsf", "composed-endings")
+    records = json.loads(reply.out)["RECORDS"][1:2]
+    assert records[0]["EXIT_REASON"].startswith("TERM_RUNLIMIT")
+    records[0]["EXIT_REASON"] = reason
+    (status,) = LSF.parse_states(replace(reply, out=json.dumps({"RECORDS": records}))).values()
+    assert (status.state, status.reason) == (state, reason)
 
 
 @pytest.mark.parametrize(
@@ -120,30 +195,23 @@ def test_states(name, states):
     ],
 )
 def test_endings(job_id, state, exit_code, signal):
-    status = LSF.parse_states(recorded("composed-endings", "lsf"))[job_id]
+    status = LSF.parse_states(recorded("lsf", "composed-endings"))[job_id]
     assert (status.state, status.exit_code, status.signal) == (state, exit_code, signal)
 
 
-def test_the_reason_of_an_end_is_lsfs_own():
-    status = LSF.parse_states(recorded("composed-endings", "lsf"))["2"]
-    assert status.reason == "TERM_RUNLIMIT: job killed after reaching LSF run time limit"
-
-
 @pytest.mark.parametrize(
-    "name", ["composed-empty", "states-down", "lim-down", "composed-cut-off", "composed-no-records", "states-no-json"]
+    ("code", "exit_code", "signal"),
+    [("1", 1, None), ("128", 128, None), ("129", None, 1), ("192", None, 64), ("193", 193, None), ("255", 255, None)],
 )
-def test_no_answer_is_no_information(name):
-    reply = recorded(name, "lsf")
-    if name in ("composed-cut-off", "composed-no-records"):  # whatever its exit status
-        reply = replace(reply, status=255)
-    with pytest.raises(Unavailable):
-        LSF.parse_states(reply)
+def test_exit_codes(code, exit_code, signal):
+    reply = recorded("lsf", "composed-endings")
+    status = LSF.parse_states(replace(reply, out=reply.out.replace('"EXIT_CODE": "7"', f'"EXIT_CODE": "{code}"')))["1"]
+    assert (status.state, status.exit_code, status.signal) == (JobState.FAILED, exit_code, signal)
 
 
-@pytest.mark.parametrize("name", ["composed-cut-off", "composed-no-records"])
-def test_broken_json_is_no_information(name):
-    with pytest.raises(Unavailable):
-        LSF.parse_states(recorded(name, "lsf"))
+def test_the_reason_of_an_end_is_lsfs_own():
+    status = LSF.parse_states(recorded("lsf", "composed-endings"))["2"]
+    assert status.reason == "TERM_RUNLIMIT: job killed after reaching LSF run time limit"
 
 
 # -- lines ---------------------------------------------------------------------------------------------------------
@@ -166,11 +234,11 @@ def test_broken_json_is_no_information(name):
     ],
 )
 def test_lines(name, states):
-    assert OPENLAVA.parse_states(recorded(name, "lsf")) == states
+    assert OPENLAVA.parse_states(recorded("lsf", name)) == states
 
 
 def test_lines_of_many_jobs():
-    found = OPENLAVA.parse_states(recorded("states-lines", "lsf"))
+    found = OPENLAVA.parse_states(recorded("lsf", "states-lines"))
     assert len(found) == 22
     assert found["104[4]"] == JobStatus(RUNNING, node="lsfhost")
     assert found["104[5]"] == found["119"] == JobStatus(PENDING)
@@ -181,12 +249,12 @@ def test_lines_of_many_jobs():
 @pytest.mark.parametrize("name", ["states-down", "lim-down", "composed-empty"])
 def test_no_lines_are_no_information(name):
     with pytest.raises(Unavailable):
-        OPENLAVA.parse_states(recorded(name, "lsf"))
+        OPENLAVA.parse_states(recorded("lsf", name))
 
 
 def test_no_lines_behind_a_complaint_are_no_information():
     with pytest.raises(Unavailable):
-        OPENLAVA.parse_states(replace(recorded("states-down", "lsf"), status=0))
+        OPENLAVA.parse_states(replace(recorded("lsf", "states-down"), status=0))
 
 
 def test_a_line_of_another_kind_is_no_information():
@@ -195,21 +263,19 @@ def test_a_line_of_another_kind_is_no_information():
 
 
 @pytest.mark.parametrize("name", ["states-no-json", "states-no-format"])
-def test_lsf_without_json_is_asked_for_lines_from_then_on(monkeypatch, name):
-    queue = CommandQueue(LSF)
-    replies = [recorded(each, "lsf") for each in (name, "states-array-ended", "states-none")]
-    told = Told(monkeypatch, queue, *replies)
+def test_lsf_without_json_is_asked_for_lines_from_then_on(name):
+    queue = Told(LSF, *(recorded("lsf", each) for each in (name, "states-array-ended", "states-none")))
     assert len(asyncio.run(queue.states(["264[1]", "264[2]"]))) == 4
     assert asyncio.run(queue.find("x")) == {}
-    assert told.asked[0][:3] == ["bjobs", "-a", "-json"]
-    assert told.asked[1] == ["bjobs", "-a", "-w", "-noheader", "264"]
-    assert told.asked[2] == ["bjobs", "-a", "-w", "-noheader", "-J", "x"]
+    assert queue.asked[0][:3] == ["bjobs", "-a", "-json"]
+    assert queue.asked[1] == ["bjobs", "-a", "-w", "-noheader", "264"]
+    assert queue.asked[2] == ["bjobs", "-a", "-w", "-noheader", "-J", "x"]
     assert type(queue.dialect) is Openlava
 
 
 @pytest.mark.parametrize("name", ["composed-states", "states-unknown", "states-down", "composed-empty"])
 def test_nothing_else_is_taken_for_openlava(name):
-    assert LSF.variant(recorded(name, "lsf")) is None
+    assert LSF.variant(recorded("lsf", name)) is None
 
 
 # -- bjobs -l ------------------------------------------------------------------------------------------------------
@@ -230,33 +296,56 @@ Job Id <{}>, Job Name <dask-worker>, User <alice>, Project <default>, Status <
     ],
 )
 def test_detail(name, status):
-    reply = recorded(name, "lsf")
+    reply = recorded("lsf", name)
     assert LSF.parse_detail(replace(reply, out=HEAD + reply.out)) == status
 
 
 def test_detail_of_a_whole_reply():
-    done = recorded("detail-done", "lsf")
+    done = recorded("lsf", "detail-done")
     assert LSF.parse_detail(done) == JobStatus(JobState.COMPLETED, exit_code=0, node="lsfhost")
     seven = replace(done, out=done.out.replace("DONE", "EXIT").replace("Done successfully", "Exited with exit code 7"))
     assert LSF.parse_detail(seven) == JobStatus(JobState.FAILED, exit_code=7, node="lsfhost")
     assert LSF.detail_argv("7[2]") == ["bjobs", "-l", "7[2]"]
 
 
+def test_detail_tells_why_lsf_ended_a_job():
+    """IBM's sentence, after its manual, in a recorded reply."""
+    reply = recorded("lsf", "detail-killed")
+    told = "Completed <exit>; TERM_MEMLIMIT: job killed after reaching LSF\n                     memory usage limit. Exited"
+    status = LSF.parse_detail(replace(reply, out=(HEAD + reply.out).replace("Exited", told)))
+    assert status.state is JobState.OUT_OF_MEMORY
+    assert status.reason.startswith("TERM_MEMLIMIT: job killed after reaching LSF")
+    assert "Exited" not in status.reason
+
+
+def test_detail_of_a_job_that_never_started():
+    done = recorded("lsf", "detail-done")
+    status = LSF.parse_detail(replace(done, out=done.out.replace("DONE", "EXIT").replace("Started on", "Waited for")))
+    assert (status.state, status.node, status.reason) == (JobState.FAILED, "", "")
+
+
+def test_an_element_whose_id_holds_its_index():
+    reply = recorded("lsf", "composed-please-wait")
+    changed = replace(reply, out=reply.out.replace('"8"', '"8[3]"').replace('"JOBINDEX": "0"', '"JOBINDEX": "3"'))
+    assert list(LSF.parse_states(changed)) == ["8[3]"]
+
+
 def test_no_detail_of_a_job_whose_host_is_silent():
-    done = recorded("detail-done", "lsf")
+    done = recorded("lsf", "detail-done")
     assert LSF.parse_detail(replace(done, out=done.out.replace("DONE", "UNKWN"))) is None
 
 
 @pytest.mark.parametrize("name", ["states-unknown", "states-down", "composed-empty"])
 def test_no_detail(name):
-    assert LSF.parse_detail(recorded(name, "lsf")) is None
+    assert LSF.parse_detail(recorded("lsf", name)) is None
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("ids", "words"),
+test_cancel = check_cancel(
+    LSF,
+    "bkill",
     [
         (["8"], ["8"]),
         (["7[1]"], ["7[1]"]),
@@ -264,51 +353,40 @@ def test_no_detail(name):
         (["7[9]", "7[2]", "8", "7[3]"], ["7[2-3,9]", "8"]),
     ],
 )
-def test_cancel_in_ranges(ids, words):
-    assert LSF.cancel_argv(ids) == ["bkill", *words]
 
 
-def test_a_cancel_in_progress_is_no_failure(monkeypatch):
+def test_a_cancel_in_progress_is_no_failure():
     """The whole array is killed, though bkill's exit status is 255."""
-    queue = CommandQueue(LSF)
-    told = Told(monkeypatch, queue, recorded("cancel-array", "lsf"))
+    queue = Told(LSF, recorded("lsf", "cancel-array"))
     asyncio.run(queue.cancel(["264[1]", "264[2]", "263"]))
-    assert told.asked == [["bkill", "264[1-2]", "263"]]
+    assert queue.asked == [["bkill", "264[1-2]", "263"]]
 
 
 def test_one_question_for_all():
     fields = "jobid jobindex stat exit_code exit_reason pend_reason exec_host"
     assert LSF.query_argv(["7[1]", "7[2]", "8"]) == ["bjobs", "-a", "-json", "-o", fields, "7", "8"]
-    assert LSF.find_argv("x")[-2:] == ["-J", "x"]
+    assert LSF.find_argv("x") == ["bjobs", "-a", "-json", "-o", fields, "-J", "x"]
 
 
-@pytest.mark.parametrize(
-    ("job_id", "directory", "file"),
+test_log_files = check_log_files(
+    LSF,
     [
-        ("12", None, "./dask-12.out"),
-        ("12[3]", None, "./dask-12-3.out"),
-        ("12", "/my logs", "/my logs/dask-12.out"),
-        ("12[3]", "/my logs", "/my logs/dask-12-3.out"),
+        ("12", None, ["./dask-12.out"]),
+        ("12[3]", None, ["./dask-12-3.out"]),
+        ("12", "/my logs", ["/my logs/dask-12.out"]),
+        ("12[3]", "/my logs", ["/my logs/dask-12-3.out"]),
     ],
 )
-def test_log_files(job_id, directory, file):
-    assert LSF.log_files(job_id, directory, "dask") == [file]
-
-
-IN_JOB = {"LSB_JOBID": "7", "LSB_JOBINDEX": "1", "LSB_DJOB_NUMPROC": "1", "LS_SUBCWD": "/home"}
-STAYS = {"PATH": "/bin", "LSF_ENVDIR": "/etc/lsf", "LSB_DEFAULTQUEUE": "q", "LSB_NTRIES": "3"}
-
-
-@pytest.mark.parametrize(
-    ("environ", "left"),
-    [
-        ({**STAYS, **IN_JOB}, STAYS),
-        ({**STAYS, "LSB_SUB_X": "1"}, {**STAYS, "LSB_SUB_X": "1"}),
-        ({"PATH": "/bin"}, {"PATH": "/bin", "LSB_NTRIES": "1"}),
-    ],
+test_environment = check_environment(
+    LSF,
+    in_job={"LSB_JOBID": "7", "LSB_JOBINDEX": "1", "LSB_RESTART": "Y", "LS_SUBCWD": "/home"},
+    stays={"PATH": "/bin", "LSF_ENVDIR": "/etc/lsf", "LSB_DEFAULTQUEUE": "q", "LSB_DEFAULTPROJECT": "p"},
+    added={"LSB_NTRIES": "1"},
 )
-def test_a_surrounding_job_does_not_leak(environ, left):
-    assert LSF.environment(environ) == left
+
+
+def test_how_often_to_try_is_the_users_own_wish():
+    assert LSF.environment({"LSB_JOBID": "7", "LSB_NTRIES": "3"}) == {"LSB_NTRIES": "3"}
 
 
 # -- keywords and settings -----------------------------------------------------------------------------------------
@@ -343,6 +421,19 @@ def test_units_of_the_configuration_win_over_lsf_conf(configure, monkeypatch, tm
     assert "#BSUB -M 1\n" in job_script("lsf", **SMALL)
     configure("jobqueue: {lsf: {lsf-units: mb}}")
     assert "#BSUB -M 1024\n" in job_script("lsf", **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("environ", "file"),
+    [
+        ({}, "/etc/lsf.conf"),
+        ({"LSF_CONFDIR": "/conf"}, "/conf/lsf.conf"),
+        ({"LSF_CONFDIR": "/conf", "LSF_ENVDIR": "/env"}, "/env/lsf.conf"),
+    ],
+)
+def test_where_lsf_conf_is(environ, file):
+    files = {file: "LSF_UNIT_FOR_LIMITS=MB"}
+    assert LSF.settings(environ, lambda path: files.get(path, "")) == {"lsf_units": "mb"}
 
 
 def test_no_lsf_conf(monkeypatch, tmp_path):
@@ -383,22 +474,9 @@ def test_the_settings_of_a_size_beat_the_configuration(configure):
     assert "#BSUB -n 2\n#BSUB -M 15625000\n" in sized
 
 
-def test_spot_asks_for_the_queue_of_the_configuration(configure):
-    configure("jobclusters: {spot: {lsf: {queue: preemptable}}}")
-    script = job_script("lsf", **SMALL, worker_is_spot=True)
-    assert "#BSUB -q preemptable\n" in script
-    assert "#BSUB -r\n" in script
-
-
-def test_every_setting_of_dask_jobqueue_is_known(caplog):
-    config._warn_of.cache_clear()  # it says each thing once
-    config.site(LSF)
-    assert not caplog.records
-
-
-def test_the_cluster_class():
-    assert LSFCluster.dialect.name == LSFCluster.job_cls.dialect.name == "lsf"
-    assert LSFCluster.job_cls.config_name == "lsf"
+test_spot = check_spot(LSF, "{queue: preemptable}", ["#BSUB -q preemptable", "#BSUB -r"])
+test_settings = check_settings(LSF)
+test_cluster_class = check_cluster_class(LSF, LSFCluster)
 
 
 @pytest.mark.parametrize(("count", "name"), [(1, "dask-worker-t-0"), (12, '"dask-worker-t-0[1-12]"')])
@@ -411,7 +489,7 @@ def test_the_script_says_how_many_jobs_there_are(count, name):
 
         async def submit(self, script, count):
             scripts.append(script)
-            return LSF.parse_submit(recorded("submit-id", "lsf"), count)
+            return LSF.parse_submit(recorded("lsf", "submit-id"), count)
 
     class Log:
         submitted = refused = lambda *_: None
@@ -444,8 +522,6 @@ def test_options_of_several_letters_are_skipped_whole(skip):
 
 def test_an_array_cannot_be_skipped():
     """Without the name there would be no array, but its ids would be expected."""
-    from test_script import script
-
     text = script("lsf", **SMALL, first=0, count=4, job_directives_skip=["-J"])
     assert '#BSUB -J "dask-worker[1-4]"\n' in text
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0

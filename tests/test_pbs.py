@@ -1,7 +1,7 @@
-"""PBS's dialect on replies in tests/replies/pbs/.
+"""PBS's dialect on replies in tests/replies/pbs/, as OpenPBS 23.06 gives them.
 
-``submit-*``, ``states-*`` and ``find-down`` are OpenPBS 23.06's own; ``composed-*`` put values that were recorded into
-the recorded format, and words from its manual and its messages where none could be recorded.
+In ``composed-*`` a recorded reply was changed: cut off, with a greeting, with what its manual or other versions have.
+Of long replies some jobs, and attributes that nobody reads, were left out.
 """
 
 from __future__ import annotations
@@ -9,59 +9,48 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
+from recorded import (
+    Told,
+    check_array_refusals,
+    check_cancel,
+    check_cluster_class,
+    check_environment,
+    check_ids,
+    check_log_files,
+    check_no_information,
+    check_refusals,
+    check_settings,
+    check_spot,
+    check_states,
+    check_submit,
+    recorded,
+)
 
-from jobclusters import InvalidRequest, PBSCluster, config, job_script
-from jobclusters.commandqueue import LONGEST, CommandQueue
+from jobclusters import InvalidRequest, PBSCluster, job_script
+from jobclusters.commandqueue import LONGEST
 from jobclusters.dialect import Reply
 from jobclusters.dialects.pbs import Pbs, PbsWithoutHistory
-from jobclusters.errors import QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.errors import Refused, SubmitLimit, Unavailable
 from jobclusters.state import JobState, JobStatus
 
 PBS = Pbs()
-PENDING, RUNNING, UNKNOWN = JobState.PENDING, JobState.RUNNING, JobState.UNKNOWN
+PENDING, RUNNING, CANCELLED, UNKNOWN = JobState.PENDING, JobState.RUNNING, JobState.CANCELLED, JobState.UNKNOWN
 SMALL = {"cores": 1, "memory": "1 GB"}
 
-
-def recorded(name: str, system: str = "pbs") -> Reply:
-    """Read a reply: its first line is ``$ command``, its last ``rc=``; lines of stderr begin with ``ERR|``."""
-    file = Path(__file__).parent / "replies" / system / f"{name}.txt"
-    first, *lines, last = file.read_text().splitlines()
-    err = "\n".join(line.removeprefix("ERR|") for line in lines if line.startswith("ERR|"))
-    out = "\n".join(line for line in lines if not line.startswith("ERR|"))
-    return Reply(tuple(first.removeprefix("$ ").split()), int(last.removeprefix("rc=")), out, err)
-
-
-class Told:
-    """A batch system that gives prepared replies, and remembers what it was asked."""
-
-    def __init__(self, monkeypatch, queue, *replies):
-        self.asked: list[list[str]] = []
-        self.replies = list(replies)
-        monkeypatch.setattr(queue, "_run", self.run)
-
-    async def run(self, argv, stdin=None):
-        self.asked.append(list(argv))
-        return self.replies.pop(0)
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "ids"),
+test_submit = check_submit(PBS, (1, ["qsub"]), (2, ["qsub", "-J", "0-1"]), (500, ["qsub", "-J", "0-499"]))
+test_ids = check_ids(
+    PBS,
     [
         ("submit-id", 1, ["0.pbshost"]),
         ("submit-stdin", 1, ["22.pbshost"]),
-        ("submit-array", 3, ["1[0].pbshost", "1[1].pbshost", "1[2].pbshost"]),
+        ("submit-array", 2, ["1[0].pbshost", "1[1].pbshost"]),
         ("composed-greeting", 1, ["12.pbshost"]),
     ],
 )
-def test_ids(name, count, ids):
-    assert PBS.parse_submit(recorded(name), count) == ids
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "words"),
+test_refusals = check_refusals(
+    PBS,
     [
         ("submit-queue", Refused, "Unknown queue"),
         ("submit-disabled", Refused, "Queue is not enabled"),
@@ -70,148 +59,214 @@ def test_ids(name, count, ids):
         ("submit-resource", Refused, "Unknown resource: bogus"),
         ("submit-conflict", Refused, "cannot be used with"),
         ("submit-name", Refused, "illegal -N value"),
-        ("composed-array-too-large", Refused, "exceeds server or queue size limit"),
-        ("composed-too-many", SubmitLimit, "would exceed queue workq's per-user limit"),
+        ("submit-array-too-large", Refused, "exceeds server or queue size limit"),
+        ("submit-limit-user", SubmitLimit, "would exceed queue generic's per-user limit"),
+        ("submit-limit-group", SubmitLimit, "would exceed complex's per-group limit"),
+        ("submit-limit-threshold", SubmitLimit, "would exceed complex's per-user limit of jobs in 'Q' state"),
+        ("submit-limit-resource", SubmitLimit, "would exceed per-user limit on resource ncpus in complex"),
+        ("submit-limit-queue", SubmitLimit, "Maximum number of jobs already in queue workq"),
+        ("submit-limit-queuable", SubmitLimit, "Maximum number of jobs already in queue"),
         ("submit-down", Unavailable, "cannot connect to server"),
         ("composed-nothing", Unavailable, "no job id"),
     ],
 )
-def test_no_ids(name, error, words):
-    """Refused is sure to have made no job; after Unavailable there may be one."""
-    with pytest.raises(QueueError, match=words) as caught:
-        PBS.parse_submit(recorded(name), 2)
-    assert type(caught.value) is error
-
-
-def test_a_timeout_says_nothing():
-    with pytest.raises(Unavailable):
-        PBS.parse_submit(Reply(("qsub",), None), 1)
-
-
-def test_an_array_that_is_too_large_can_be_told_from_other_refusals():
-    said = {name: str(PBS.failure(recorded(name))) for name in ("composed-array-too-large", "submit-limits")}
-    assert [name for name, text in said.items() if any(words in text for words in PBS.array_words)] == [
-        "composed-array-too-large"
-    ]
-
-
-def at(second: int, minute: int = 33) -> datetime:
-    return datetime(2026, 11, 21, 7, minute, second)
-
-
-NEVER = "Can Never Run: Insufficient amount of resource: ncpus (R: 99 A: 16 T: 16)"
-NEVER_ARRAY = "Can Never Run: Insufficient amount of resource: mem (R: 999gb A: 32gb T: 32gb)"
+test_array_refusals = check_array_refusals(PBS, ["submit-array-too-large"], ["submit-limits", "submit-limit-user"])
 
 
 @pytest.mark.parametrize(
-    ("name", "states"),
+    "words",
+    [
+        "qsub: cannot connect to server pbshost (errno=15010)",
+        "Couldn't connect to cluster: pbshost",
+        "Connection refused",
+        "Unknown Host.",
+        "qsub: Communication failure.",
+        "qsub: Server shutting down",
+        "qsub: connection timed out",
+    ],
+)
+def test_words_of_an_outage(words):
+    """The first four were recorded."""
+    assert type(PBS.failure(Reply(("qsub",), 1, err=words))) is Unavailable
+
+
+def at(time: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-21T{time}")
+
+
+FAILED = JobState.FAILED
+NEVER = "Can Never Run: Insufficient amount of resource: ncpus (R: 99 A: 16 T: 16)"
+NEVER_ARRAY = "Can Never Run: Insufficient amount of resource: mem (R: 999gb A: 32gb T: 32gb)"
+
+test_states = check_states(
+    PBS,
     [
         ("states-unknown", {}),
         ("states-ended-not-asked-for", {}),
-        ("states-running", {"0.pbshost": JobStatus(RUNNING, node="pbshost", submitted=at(25))}),
+        ("states-running", {"0.pbshost": JobStatus(RUNNING, node="pbshost", submitted=at("07:33:25"))}),
         (
             "states-ended",
             {
                 "7.pbshost": JobStatus(
-                    JobState.FAILED, exit_code=7, node="pbshost", submitted=at(25), started=at(26), ended=at(26)
+                    FAILED,
+                    exit_code=7,
+                    node="pbshost",
+                    submitted=at("07:33:25"),
+                    started=at("07:33:26"),
+                    ended=at("07:33:26"),
                 )
             },
         ),
         (
-            "composed-array",
+            # [1] is told to end, and takes its time. [3] was deleted before it ran. What begins last is no reason.
+            "states-array",
             {
-                "1[0].pbshost": JobStatus(RUNNING, node="pbshost", submitted=at(25)),
-                "1[1].pbshost": JobStatus(JobState.COMPLETED, exit_code=0, node="n2", submitted=at(25), started=at(26)),
-                "1[2].pbshost": JobStatus(JobState.COMPLETING, node="n2", submitted=at(25)),
-                "1[10].pbshost": JobStatus(PENDING, submitted=at(25)),
+                "1[0].pbshost": JobStatus(
+                    JobState.COMPLETED,
+                    exit_code=0,
+                    node="pbshost",
+                    submitted=at("12:05:28"),
+                    started=at("12:05:28"),
+                    ended=at("12:05:30"),
+                ),
+                "1[1].pbshost": JobStatus(RUNNING, node="pbshost", submitted=at("12:05:28")),
+                "1[2].pbshost": JobStatus(RUNNING, node="pbshost", submitted=at("12:05:28")),
+                "1[3].pbshost": JobStatus(CANCELLED, submitted=at("12:05:28")),
+                "1[4].pbshost": JobStatus(PENDING, submitted=at("12:05:28")),
+                "1[10].pbshost": JobStatus(PENDING, submitted=at("12:05:28")),
             },
         ),
         (
-            "composed-never",
+            "states-never",
             {
-                "9.pbshost": JobStatus(PENDING, reason=NEVER, submitted=at(25)),
-                "2[0].pbshost": JobStatus(PENDING, reason=NEVER_ARRAY, submitted=at(25)),
-                "19.pbshost": JobStatus(PENDING, submitted=at(25)),
+                "2.pbshost": JobStatus(PENDING, reason=NEVER, submitted=at("12:05:54")),
+                "3[0].pbshost": JobStatus(PENDING, reason=NEVER_ARRAY, submitted=at("12:05:54")),
+                "3[1].pbshost": JobStatus(PENDING, reason=NEVER_ARRAY, submitted=at("12:05:54")),
+                "4.pbshost": JobStatus(PENDING, submitted=at("12:05:54")),
             },
         ),
-        ("composed-some-unknown", {"0.pbshost": JobStatus(RUNNING, submitted=at(25))}),
-        ("composed-environment", {"5.pbshost": JobStatus(RUNNING, submitted=at(25))}),
+        ("composed-environment", {"5.pbshost": JobStatus(RUNNING, submitted=at("07:33:25"))}),
     ],
 )
-def test_states(name, states):
-    assert PBS.parse_states(recorded(name)) == states
+test_no_information = check_no_information(PBS, ["states-down", "states-usage", "states-no-host", "find-down"])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "composed-nothing",
-        "states-down",
-        "states-usage",
-        "states-no-host",
-        "composed-lost-midway",
-        "composed-cut-off",
-        "composed-no-history",
-    ],
-)
-def test_no_answer_is_no_information(name):
-    """A server that is down gives JSON without jobs, too."""
+@pytest.mark.parametrize("name", ["composed-nothing", "composed-lost-midway", "composed-cut-off", "states-no-history"])
+def test_half_an_answer_is_no_information(name):
     with pytest.raises(Unavailable):
-        PBS.parse_states(recorded(name))
+        PBS.parse_states(recorded("pbs", name))
 
 
 def test_an_exit_status_of_0_is_not_believed_alone():
+    """A server that is down gives JSON without jobs, too."""
     with pytest.raises(Unavailable):
-        PBS.parse_states(replace(recorded("states-down"), status=0))
+        PBS.parse_states(replace(recorded("pbs", "states-down"), status=0))
+
+
+def test_jobs_beside_unknown_ones():
+    reply = recorded("pbs", "states-some-unknown")
+    assert list(PBS.parse_states(reply)) == ["18.pbshost"]
+    assert list(PBS.parse_states(replace(reply, err=f"\n{reply.err}\n \n"))) == ["18.pbshost"]
+
+
+def test_no_json_at_all_about_unknown_jobs():
+    """As older versions have it."""
+    assert PBS.parse_states(replace(recorded("pbs", "states-unknown"), out="")) == {}
+
+
+def test_what_json_does_not_allow_in_a_text():
+    reply = recorded("pbs", "states-never")
+    changed = replace(reply, out=reply.out.replace("Can Never Run: ", "Can Never Run:\t"))
+    assert PBS.parse_states(changed)["2.pbshost"].reason.startswith("Can Never Run:\t")
 
 
 @pytest.mark.parametrize(
-    ("job_id", "state", "exit_code", "signal"),
+    ("name", "job_id", "state", "exit_code", "signal"),
     [
-        ("31", JobState.COMPLETED, 0, None),
-        ("32", JobState.FAILED, 7, None),
-        ("33", JobState.CANCELLED, None, 15),
-        ("34", JobState.FAILED, None, 9),
-        ("35", JobState.TIMEOUT, None, None),
-        ("36", JobState.OUT_OF_MEMORY, None, None),
-        ("37", JobState.CANCELLED, None, None),
-        ("38", JobState.FAILED, -3, None),
-        ("39", UNKNOWN, None, None),
-        ("40", UNKNOWN, None, None),
-        ("41", UNKNOWN, None, None),
+        ("states-endings", "5", JobState.COMPLETED, 0, None),
+        ("states-endings", "6", FAILED, 7, None),
+        ("states-endings", "8", FAILED, None, 15),
+        ("states-endings", "9", FAILED, None, 9),
+        ("states-endings", "10", JobState.TIMEOUT, None, None),
+        ("states-endings", "12", CANCELLED, None, None),  # before it ran
+        ("states-endings", "13", CANCELLED, None, 15),
+        ("states-endings", "16", FAILED, 254, None),  # no such shell
+        ("states-memory", "46", JobState.OUT_OF_MEMORY, None, None),
+        ("states-prologue", "50", FAILED, -2, None),
+        ("states-array-over", "1[1]", CANCELLED, None, 15),
+        ("states-array-over", "1[3]", CANCELLED, None, None),
+        ("states-rerun-over", "19[0]", CANCELLED, None, 15),  # its exit status is 143, not 271
+        ("states-exiting", "15", JobState.COMPLETING, None, None),
     ],
 )
-def test_endings(job_id, state, exit_code, signal):
-    status = PBS.parse_states(recorded("composed-endings"))[f"{job_id}.pbshost"]
+def test_endings(name, job_id, state, exit_code, signal):
+    status = PBS.parse_states(recorded("pbs", name))[f"{job_id}.pbshost"]
     assert (status.state, status.exit_code, status.signal) == (state, exit_code, signal)
 
 
 @pytest.mark.parametrize(
-    ("word", "state"),
-    [("Q", PENDING), ("H", PENDING), ("W", PENDING), ("T", PENDING), ("R", RUNNING), ("S", RUNNING), ("U", RUNNING)],
+    ("code", "state", "exit_code", "signal"),
+    [
+        ("-29", JobState.TIMEOUT, None, None),
+        ("-28", JobState.TIMEOUT, None, None),
+        ("-27", JobState.OUT_OF_MEMORY, None, None),
+        ("-26", JobState.OUT_OF_MEMORY, None, None),
+        ("-3", FAILED, -3, None),
+        ("128", FAILED, 128, None),
+        ("129", FAILED, None, 1),
+        ("192", FAILED, None, 64),
+        ("193", FAILED, 193, None),
+        ("257", FAILED, None, 1),
+    ],
 )
-def test_state_words(word, state):
-    reply = Reply((), 0, f'{{"Jobs": {{"1.s": {{"job_state": "{word}"}}}}}}')
-    assert PBS.parse_states(reply) == {"1.s": JobStatus(state)}
+def test_exit_statuses(code, state, exit_code, signal):
+    """Of these -27 and -29 were recorded, in one of which the others are put here."""
+    reply = recorded("pbs", "states-memory")
+    (status,) = PBS.parse_states(replace(reply, out=reply.out.replace("-27", code))).values()
+    assert (status.state, status.exit_code, status.signal) == (state, exit_code, signal)
 
 
-def test_a_job_that_can_never_run_is_told_from_one_that_waits():
-    statuses = PBS.parse_states(recorded("composed-never"))
-    assert [key for key, status in statuses.items() if status.reason in PBS.never] == ["9.pbshost", "2[0].pbshost"]
-
-
-def test_words_of_an_outage_in_a_comment_are_none():
-    reply = Reply((), 0, '{"Jobs": {"1.s": {"job_state": "H", "comment": "prologue: Connection refused, timed out"}}}')
-    assert PBS.parse_states(reply)["1.s"].state is PENDING
-
-
-def test_reruns_are_counted():
-    reply = Reply((), 0, '{"Jobs": {"1.s": {"job_state": "R", "run_count": 3}}}')
-    assert PBS.parse_states(reply)["1.s"].restarts == 2
+def test_an_end_without_an_exit_status_is_none_of_the_script():
+    reply = recorded("pbs", "states-memory")
+    (status,) = PBS.parse_states(replace(reply, out=reply.out.replace('"Exit_status"', '"Nothing"'))).values()
+    assert status.state is CANCELLED
 
 
 @pytest.mark.parametrize(
-    ("ids", "words"),
+    ("word", "state"),
+    [("Q", PENDING), ("H", PENDING), ("W", PENDING), ("T", PENDING), ("R", RUNNING), ("S", RUNNING), ("U", RUNNING), ("M", UNKNOWN)],
+)  # fmt: skip
+def test_state_words(word, state):
+    """Of these Q, H and R were recorded; M is a job that moved to another server."""
+    reply = recorded("pbs", "states-running")
+    changed = replace(reply, out=reply.out.replace('"job_state":\t"R"', f'"job_state":\t"{word}"'))
+    assert PBS.parse_states(changed)["0.pbshost"].state is state
+
+
+def test_a_job_that_can_never_run_is_told_from_one_that_waits():
+    statuses = {
+        **PBS.parse_states(recorded("pbs", "states-never")),
+        **PBS.parse_states(recorded("pbs", "states-prologue")),
+    }
+    hopeless = [key for key, status in statuses.items() if status.state is PENDING and status.reason in PBS.never]
+    assert hopeless == ["2.pbshost", "3[0].pbshost", "3[1].pbshost", "51.pbshost"]
+
+
+def test_words_of_an_outage_in_a_comment_are_none():
+    reply = recorded("pbs", "states-never")
+    changed = replace(reply, out=reply.out.replace("Can Never Run", "prologue: Connection refused, timed out"))
+    assert PBS.parse_states(changed)["2.pbshost"].state is PENDING
+
+
+def test_reruns_are_counted_and_their_last_start_is_no_reason_to_wait():
+    found = [PBS.parse_states(recorded("pbs", f"states-{name}"))["18.pbshost"] for name in ("requeued", "rerunning")]
+    assert [(status.state, status.reason, status.restarts) for status in found] == [(PENDING, "", 1), (RUNNING, "", 1)]
+    assert [status.ended for status in found] == [None, None], "the end is that of the last run"
+
+
+test_cancel = check_cancel(
+    PBS,
+    "qdel",
     [
         (["8.s"], ["8.s"]),
         (["7[0].s"], ["7[0].s"]),
@@ -220,107 +275,99 @@ def test_reruns_are_counted():
         (["7[10].s", "7[9].s", "7[9].t", "6[9].s"], ["7[9-10].s", "7[9].t", "6[9].s"]),
     ],
 )
-def test_cancel_in_ranges(ids, words):
-    assert PBS.cancel_argv(ids) == ["qdel", *words]
 
 
 def test_one_question_for_all():
     assert PBS.query_argv(["7[0].s", "7[1].s", "8.s"]) == ["qstat", "-x", "-t", "-f", "-F", "json", "7[].s", "8.s"]
 
 
-@pytest.mark.parametrize(("count", "argv"), [(1, ["qsub"]), (5, ["qsub", "-J", "0-4"])])
-def test_submit(count, argv):
-    assert PBS.submit_argv(count) == argv
-
-
 def test_find():
     assert PBS.find_argv("dask-worker-x-0") == ["qselect", "-x", "-T", "-N", "dask-worker-x-0"]
-    found = PBS.parse_find(recorded("composed-find"), "dask-worker-x-0")
-    assert list(found) == ["7[0].pbshost", "7[1].pbshost", "8.pbshost"], "the array itself is no job"
+    found = PBS.parse_find(recorded("pbs", "find"), "dask-worker")
+    assert list(found) == ["0.pbshost", *(f"1[{index}].pbshost" for index in range(11))]
     assert not any(status.state.ended for status in found.values())
-    assert PBS.parse_find(recorded("composed-find-none"), "x") == {}
+    assert PBS.parse_find(recorded("pbs", "find-none"), "x") == {}
     with pytest.raises(Unavailable):
-        PBS.parse_find(recorded("find-down"), "x")
+        PBS.parse_find(recorded("pbs", "find-no-history"), "x")
 
 
-@pytest.mark.parametrize(
-    ("job_id", "directory", "file"),
+def test_an_array_itself_is_no_job_that_was_found():
+    """Some versions list it, or put the server behind."""
+    reply = Reply(("qselect",), 0, "7[].pbshost\n7[0].pbshost\n8.pbshost@pbshost\n")
+    assert list(PBS.parse_find(reply, "x")) == ["7[0].pbshost", "8.pbshost"]
+
+
+test_log_files = check_log_files(
+    PBS,
     [
-        ("12.s", None, "dask.o12"),
-        ("12[3].s", None, "dask.o12.3"),
-        ("12.s", "/my logs", "/my logs/dask.out"),
-        ("12[3].s", "/my logs", "/my logs/dask.3.out"),
+        ("12.s", None, ["dask.o12"]),
+        ("12[3].s", None, ["dask.o12.3"]),
+        ("12.s", "/my logs", ["/my logs/dask.out"]),
+        ("12[3].s", "/my logs", ["/my logs/dask.3.out"]),
     ],
 )
-def test_log_files(job_id, directory, file):
-    assert PBS.log_files(job_id, directory, "dask") == [file]
-
-
-IN_JOB = {"PBS_JOBID": "7.s", "PBS_O_WORKDIR": "/home", "PBS_ARRAY_INDEX": "1"}
-STAYS = {"PATH": "/bin", "PBS_CONF_FILE": "/etc/pbs.conf", "PBS_SERVER": "s", "MY_PBS_X": "1"}
-
-
-@pytest.mark.parametrize(
-    ("environ", "left"),
-    [({**STAYS, **IN_JOB}, STAYS), ({**STAYS, "PBS_DPREFIX": "#P"}, {**STAYS, "PBS_DPREFIX": "#P"}), ({}, {})],
+test_environment = check_environment(
+    PBS,
+    in_job={"PBS_JOBID": "7.s", "PBS_O_WORKDIR": "/home", "PBS_ARRAY_INDEX": "1"},
+    stays={
+        "PATH": "/bin",
+        "PBS_CONF_FILE": "/etc/pbs.conf",
+        "PBS_EXEC": "/opt/pbs",
+        "PBS_SERVER": "s",
+        "PBS_DEFAULT": "s",
+        "MY_PBS_X": "1",
+    },
 )
-def test_a_surrounding_job_does_not_leak(environ, left):
-    assert PBS.environment(environ) == left
 
 
 # -- what is asked, and in which order -----------------------------------------------------------------------------
 
 
-def test_only_listed_jobs_are_cancelled_and_waiting_ones_apart(monkeypatch):
+def test_only_listed_jobs_are_cancelled_and_waiting_ones_apart():
     """A queued id beside an unknown one makes pbs_server crash."""
-    queue = CommandQueue(PBS)
-    told = Told(monkeypatch, queue, recorded("composed-array"), Reply((), 0), Reply((), 0))
-    ids = ["1[0].pbshost", "1[1].pbshost", "1[2].pbshost", "1[10].pbshost", "1[11].pbshost", "99999.pbshost"]
+    queue = Told(PBS, recorded("pbs", "states-array"), Reply((), 0), Reply((), 0))
+    ids = [*(f"1[{index}].pbshost" for index in (0, 1, 2, 3, 4, 10, 11)), "99999.pbshost"]
     asyncio.run(queue.cancel(ids))
-    assert told.asked[0][0] == "qstat"
-    assert told.asked[1:] == [["qdel", "1[10].pbshost"], ["qdel", "1[0].pbshost", "1[2].pbshost"]]
+    assert queue.asked[0][0] == "qstat"
+    assert queue.asked[1:] == [["qdel", "1[4].pbshost", "1[10].pbshost"], ["qdel", "1[1-2].pbshost"]]
 
 
-def test_nothing_is_cancelled_that_no_query_lists(monkeypatch):
-    queue = CommandQueue(PBS)
-    told = Told(monkeypatch, queue, recorded("states-unknown"))
-    asyncio.run(queue.cancel(["99999.pbshost"]))
-    assert len(told.asked) == 1
+@pytest.mark.parametrize("name", ["states-unknown", "states-down"])
+def test_nothing_is_cancelled_that_no_query_lists(name):
+    queue = Told(PBS, recorded("pbs", name))
+    try:
+        asyncio.run(queue.cancel(["99999.pbshost"]))
+    except Unavailable:
+        assert name == "states-down"
+    assert len(queue.asked) == 1
 
 
-def test_nothing_is_cancelled_while_the_server_is_silent(monkeypatch):
-    queue = CommandQueue(PBS)
-    told = Told(monkeypatch, queue, recorded("states-down"))
-    with pytest.raises(Unavailable):
-        asyncio.run(queue.cancel(["1.pbshost"]))
-    assert len(told.asked) == 1
-
-
-def test_a_cancel_without_an_answer_is_said(monkeypatch):
-    queue = CommandQueue(PBS)
-    Told(monkeypatch, queue, recorded("states-running"), Reply(("qdel",), None))
+def test_a_cancel_without_an_answer_is_said():
+    queue = Told(PBS, recorded("pbs", "states-running"), Reply(("qdel",), None))
     with pytest.raises(Unavailable):
         asyncio.run(queue.cancel(["0.pbshost"]))
 
 
-def test_a_server_without_history_is_asked_without(monkeypatch):
-    queue = CommandQueue(PBS)
-    told = Told(
-        monkeypatch, queue, recorded("composed-no-history"), recorded("states-running"), recorded("composed-find")
-    )
+def test_a_server_without_history_is_asked_without():
+    queue = Told(PBS, *(recorded("pbs", name) for name in ("states-no-history", "states-running", "find")))
     assert list(asyncio.run(queue.states(["0.pbshost"]))) == ["0.pbshost"]
-    assert list(asyncio.run(queue.find("x"))) == ["7[0].pbshost", "7[1].pbshost", "8.pbshost"]
-    assert [argv[:2] for argv in told.asked] == [["qstat", "-x"], ["qstat", "-t"], ["qselect", "-T"]]
+    assert len(asyncio.run(queue.find("x"))) == 12
+    assert [argv[:2] for argv in queue.asked] == [["qstat", "-x"], ["qstat", "-t"], ["qselect", "-T"]]
     assert type(queue.dialect) is PbsWithoutHistory
 
 
-def test_many_ids_are_asked_for_in_parts(monkeypatch):
-    queue = CommandQueue(PBS)
+def test_a_server_without_history_is_known_by_its_answer_to_a_search_too():
+    queue = Told(PBS, recorded("pbs", "find-no-history"), recorded("pbs", "find-none"))
+    assert asyncio.run(queue.find("x")) == {}
+    assert queue.asked[1] == ["qselect", "-T", "-N", "x"]
+
+
+def test_many_ids_are_asked_for_in_parts():
     ids = [f"{number}.pbshost" for number in range(10_000)]
-    told = Told(monkeypatch, queue, *[recorded("states-running")] * 2)
+    queue = Told(PBS, *[recorded("pbs", "states-running")] * 2)
     assert list(asyncio.run(queue.states(ids))) == ["0.pbshost"]
-    assert [job_id for argv in told.asked for job_id in argv if job_id.endswith(".pbshost")] == ids
-    assert all(len(" ".join(argv)) < LONGEST + 100 for argv in told.asked)
+    assert [job_id for argv in queue.asked for job_id in argv if job_id.endswith(".pbshost")] == ids
+    assert all(len(" ".join(argv)) < LONGEST + 100 for argv in queue.asked)
 
 
 # -- keywords and settings -----------------------------------------------------------------------------------------
@@ -387,19 +434,11 @@ def test_the_account_may_stand_in_the_environment(configure, monkeypatch, settin
     assert f"#PBS -A {account}\n" in job_script("pbs", **SMALL, **keywords)
 
 
-def test_spot_asks_for_the_queue_of_the_configuration(configure):
-    configure("jobclusters: {spot: {pbs: {queue: preemptable}}}")
-    script = job_script("pbs", **SMALL, worker_is_spot=True)
-    assert "#PBS -q preemptable\n" in script
-    assert "#PBS -r y\n" in script
+test_spot = check_spot(PBS, "{queue: preemptable}", ["#PBS -q preemptable", "#PBS -r y"])
+test_settings = check_settings(PBS)
+test_cluster_class = check_cluster_class(PBS, PBSCluster)
 
 
-def test_every_setting_of_dask_jobqueue_is_known(caplog):
-    config._warn_of.cache_clear()  # it says each thing once
-    config.site(PBS)
-    assert not caplog.records
-
-
-def test_the_cluster_class():
-    assert PBSCluster.dialect.name == PBSCluster.job_cls.dialect.name == "pbs"
-    assert PBSCluster.job_cls.config_name == "pbs"
+def test_output_can_be_asked_for_at_once():
+    """Not by default: PBS before 18, and TORQUE, refuse it."""
+    assert "#PBS -k oed\n" in job_script("pbs", **SMALL, job_extra_directives=["-k oed"])

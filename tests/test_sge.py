@@ -8,47 +8,46 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import dask.config
 import pytest
+from recorded import (
+    Told,
+    check_array_refusals,
+    check_cancel,
+    check_cluster_class,
+    check_environment,
+    check_ids,
+    check_log_files,
+    check_no_information,
+    check_refusals,
+    check_settings,
+    check_spot,
+    check_submit,
+    recorded,
+)
 
-from jobclusters import config
-from jobclusters.commandqueue import CommandQueue
+from jobclusters import SGECluster, config
 from jobclusters.dialect import Reply
 from jobclusters.dialects.sge import Sge
-from jobclusters.errors import InvalidRequest, QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.errors import InvalidRequest, Refused, SubmitLimit, Unavailable
 from jobclusters.request import resolve
 from jobclusters.script import render
 from jobclusters.state import JobState, JobStatus
 
-REPLIES = Path(__file__).parent / "replies" / "sge"
 SGE = Sge()
 
-
-def recorded(name: str) -> Reply:
-    """Read a reply: its first line is ``$ command``, its last ``rc=``; lines of stderr begin with ``ERR|``."""
-    first, *lines, last = (REPLIES / f"{name}.txt").read_text().splitlines()
-    err = "\n".join(line.removeprefix("ERR|") for line in lines if line.startswith("ERR|"))
-    out = "\n".join(line for line in lines if not line.startswith("ERR|"))
-    status = last.removeprefix("rc=")
-    return Reply(tuple(first.removeprefix("$ ").split()), None if status == "timeout" else int(status), out, err)
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "ids"),
+test_submit = check_submit(SGE, (1, ["qsub", "-terse"]), (2, ["qsub", "-terse", "-t", "1-2"]))
+test_ids = check_ids(
+    SGE,
     [
         ("submit-greeting", 2, ["4.1", "4.2"]),
         ("submit-array", 5, ["4.1", "4.2", "4.3", "4.4", "4.5"]),
         ("submit-id", 1, ["2"]),
     ],
 )
-def test_ids(name, count, ids):
-    assert SGE.parse_submit(recorded(name), count) == ids
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "words"),
+test_refusals = check_refusals(
+    SGE,
     [
         ("submit-hung", Unavailable, "did not answer in time"),
         ("submit-nothing", Unavailable, "no job id"),
@@ -69,17 +68,22 @@ def test_ids(name, count, ids):
         ("submit-option", Refused, "invalid option"),
     ],
 )
-def test_no_ids(name, error, words):
-    """Refused is sure to have made no job; after Unavailable there may be one."""
-    with pytest.raises(QueueError, match=words) as caught:
-        SGE.parse_submit(recorded(name), 2)
-    assert type(caught.value) is error
+test_array_refusals = check_array_refusals(
+    SGE, ["submit-array-too-large", "submit-limit-and-array"], ["submit-limit-user", "submit-queue"]
+)
 
 
-def test_an_array_that_is_too_large_can_be_told_from_other_refusals():
-    names = ["submit-array-too-large", "submit-limit-and-array", "submit-limit-user", "submit-queue"]
-    told = [name for name in names if any(w in str(SGE.failure(recorded(name))) for w in SGE.array_words)]
-    assert told == names[:2]
+@pytest.mark.parametrize(
+    "words",
+    [
+        "error: commlib error: got select error (Connection refused)",
+        'Unable to run job: unable to send message to qmaster using port 6444 on host "sgehost": got send error',
+        'error: unable to contact qmaster using port 6444 on host "sgehost"',
+    ],
+)
+def test_words_of_an_outage(words):
+    """The first two were recorded."""
+    assert type(SGE.failure(Reply(("qsub",), 1, err=words))) is Unavailable
 
 
 def at(time: str) -> datetime:
@@ -90,7 +94,7 @@ PENDING, RUNNING, FAILED = JobState.PENDING, JobState.RUNNING, JobState.FAILED
 
 
 def test_states_of_all_kinds():
-    states = SGE.parse_states(recorded("states-mixed"))
+    states = SGE.parse_states(recorded("sge", "states-mixed"))
     assert list(states) == ["1", "2", *(f"3.{i}" for i in range(1, 6)), *(f"4.{i}" for i in range(1, 6)), "11", "13", "18", "19", "5.1-5:1"]  # fmt: skip
     assert states["3.2"] == JobStatus(RUNNING, node="sgehost", started=at("07:31:02"))
     assert states["13"] == JobStatus(PENDING, submitted=at("07:31:04"))
@@ -99,7 +103,7 @@ def test_states_of_all_kinds():
 
 
 def test_states_of_waiting_elements():
-    states = SGE.parse_states(recorded("states-elements"))
+    states = SGE.parse_states(recorded("sge", "states-elements"))
     assert {job: status.state for job, status in states.items()} == {
         "24": PENDING,
         "34": FAILED,
@@ -108,19 +112,27 @@ def test_states_of_waiting_elements():
 
 
 def test_states_of_jobs_being_deleted_and_waiting_for_others():
-    states = SGE.parse_states(recorded("states-running"))
+    states = SGE.parse_states(recorded("sge", "states-running"))
     assert states["10"] == JobStatus(JobState.COMPLETING, node="e2", started=at("10:33:25"))
     assert states["15.3"] == JobStatus(PENDING, reason="held", submitted=at("10:33:30"))
 
 
 def test_no_jobs_at_all():
-    assert SGE.parse_states(recorded("states-none")) == {}
+    assert SGE.parse_states(recorded("sge", "states-none")) == {}
 
 
-@pytest.mark.parametrize("name", ["states-empty", "states-cut", "states-down", "states-unknown-jobs", "submit-hung"])
-def test_no_answer_is_no_information(name):
-    with pytest.raises(Unavailable):
-        SGE.parse_states(recorded(name))
+def test_requeued_jobs_wait_and_run_again():
+    """Within two seconds, so that nobody may see it wait."""
+    found = [SGE.parse_states(recorded("sge", f"states-{name}"))["18"] for name in ("requeued", "rerunning")]
+    assert found == [
+        JobStatus(PENDING, submitted=at("11:53:29"), restarts=1),
+        JobStatus(RUNNING, node="e2", started=at("11:52:41"), restarts=1),
+    ]
+
+
+test_no_information = check_no_information(
+    SGE, ["states-empty", "states-cut", "states-down", "states-unknown-jobs", "submit-hung"]
+)
 
 
 def listed(letters, **more):
@@ -168,7 +180,7 @@ def test_find_takes_the_whole_name_only():
     reply = listed("r", JB_name="dask-x&amp;y-1")
     assert list(SGE.parse_find(reply, "dask-x&y-1")) == ["7"]
     assert SGE.parse_find(reply, "dask-x&y") == {}
-    assert list(SGE.parse_find(recorded("states-elements"), "eqwarr")) == ["35.1", "35.2", "35.3"]
+    assert list(SGE.parse_find(recorded("sge", "states-elements"), "eqwarr")) == ["35.1", "35.2", "35.3"]
 
 
 def test_one_question_for_all():
@@ -187,7 +199,7 @@ CHDIR = "error: can't chdir to /nope: No such file or directory"
     ],
 )
 def test_reasons_of_error_states(name, reasons):
-    assert SGE.parse_stuck(recorded(name)) == reasons
+    assert SGE.parse_stuck(recorded("sge", name)) == reasons
 
 
 def test_reasons_are_asked_for_each_array_once():
@@ -214,7 +226,7 @@ def test_reasons_are_asked_for_each_array_once():
     ],
 )
 def test_detail(name, state, reason, exit_code, killed_by, node):
-    detail = SGE.parse_detail(recorded(name))
+    detail = SGE.parse_detail(recorded("sge", name))
     if state is None:
         assert detail is None
     else:
@@ -223,9 +235,17 @@ def test_detail(name, state, reason, exit_code, killed_by, node):
 
 
 def test_detail_is_that_of_the_last_run():
-    runs = [recorded(name) for name in ("detail-exit", "detail-done")]
-    detail = SGE.parse_detail(replace(runs[0], out="\n".join(run.out for run in runs)))
-    assert detail.state is JobState.COMPLETED
+    detail = SGE.parse_detail(recorded("sge", "detail-requeued"))
+    assert (detail.state, detail.started, detail.ended) == (JobState.CANCELLED, at("11:52:19"), at("11:53:33"))
+
+
+@pytest.mark.parametrize("failed", ["25  : rescheduling", "24  : migrating"])
+def test_no_detail_until_the_last_run_is_written(failed):
+    """The record of a run before a requeue is there at once; the last one is cut off here. 24 is the manual's."""
+    reply = recorded("sge", "detail-requeued")
+    early = reply.out[: reply.out.rindex("=" * 60)].rstrip("=\n").replace("25  : rescheduling", failed)
+    assert early.count("failed       " + failed) == 3
+    assert SGE.parse_detail(replace(reply, out=early)) is None
 
 
 @pytest.mark.parametrize(("job_id", "argv"), [("7", ["qacct", "-j", "7"]), ("7.12", ["qacct", "-j", "7", "-t", "12"])])
@@ -233,8 +253,9 @@ def test_detail_asks_for_one_element(job_id, argv):
     assert SGE.detail_argv(job_id) == argv
 
 
-@pytest.mark.parametrize(
-    ("ids", "words"),
+test_cancel = check_cancel(
+    SGE,
+    "qdel",
     [
         (["8"], ["8"]),
         (["8", "9"], ["8", "9"]),
@@ -244,51 +265,38 @@ def test_detail_asks_for_one_element(job_id, argv):
         (["7.10", "7.9", "6.9"], ["7.9-10", "6.9"]),
     ],
 )
-def test_cancel_in_ranges(ids, words):
-    assert SGE.cancel_argv(ids) == ["qdel", *words]
-
-
-@pytest.mark.parametrize(("count", "argv"), [(1, ["qsub", "-terse"]), (2, ["qsub", "-terse", "-t", "1-2"])])
-def test_submit(count, argv):
-    assert SGE.submit_argv(count) == argv
-
-
-@pytest.mark.parametrize(
-    ("job_id", "directory", "file"),
-    [("12", None, "dask.o12"), ("12.3", None, "dask.o12.3"), ("12.3", "/my logs", "/my logs/dask.o12.3")],
-)
-def test_log_files(job_id, directory, file):
-    assert SGE.log_files(job_id, directory, "dask") == [file]
-
-
-IN_JOB = {
-    "JOB_ID": "7",
-    "JOB_NAME": "C",
-    "SGE_TASK_ID": "undefined",
-    "NSLOTS": "1",
-    "SGE_O_PATH": "/x",
-    "RESTARTED": "0",
-}
-STAYS = {
-    "SGE_ROOT": "/sge",
-    "SGE_CELL": "c",
-    "SGE_QMASTER_PORT": "6444",
-    "PERL5LIB": "/p",
-    "QUEUES": "1",
-    "PATH": "/bin",
-}
-
-
-@pytest.mark.parametrize(
-    ("environ", "left"),
+test_log_files = check_log_files(
+    SGE,
     [
-        ({**STAYS, **IN_JOB}, STAYS),
-        ({**STAYS, "JOB_ID": "of another program"}, {**STAYS, "JOB_ID": "of another program"}),
-        ({}, {}),
+        ("12", None, ["dask.o12"]),
+        ("12.3", None, ["dask.o12.3"]),
+        ("12.3", "/my logs", ["/my logs/dask.o12.3"]),
     ],
 )
-def test_a_surrounding_job_does_not_leak(environ, left):
-    assert SGE.environment(environ) == left
+test_environment = check_environment(
+    SGE,
+    in_job={
+        "JOB_ID": "7",
+        "JOB_NAME": "C",
+        "SGE_TASK_ID": "undefined",
+        "NSLOTS": "1",
+        "NQUEUES": "1",
+        "NHOSTS": "1",
+        "PE_HOSTFILE": "/x",
+        "SGE_O_PATH": "/x",
+        "RESTARTED": "1",
+    },
+    stays={
+        "SGE_ROOT": "/sge",
+        "SGE_CELL": "c",
+        "SGE_CLUSTER_NAME": "p6444",
+        "SGE_QMASTER_PORT": "6444",
+        "SGE_EXECD_PORT": "6445",
+        "PERL5LIB": "/p",
+        "QUEUES": "1",
+        "PATH": "/bin",
+    },
+)
 
 
 # -- what is asked for ---------------------------------------------------------------------------------------------
@@ -368,30 +376,21 @@ def test_the_site_names_what_it_has():
 # -- with the commands ---------------------------------------------------------------------------------------------
 
 
-class Replies(CommandQueue):
-    """A Grid Engine that answers with what was recorded."""
-
-    def __init__(self, *names):
-        super().__init__(SGE)
-        self.names = list(names)
-        self.called = []
-
-    async def _run(self, argv, stdin=None):
-        self.called.append(" ".join(argv))
-        return recorded(self.names.pop(0))
+def told(*names):
+    return Told(SGE, *(recorded("sge", name) for name in names))
 
 
 def test_a_job_in_an_error_state_has_failed_and_is_deleted():
-    queue = Replies("states-elements", "stuck", "cancel-unknown-among")
+    queue = told("states-elements", "stuck", "cancel-unknown-among")
     states = asyncio.run(queue.states(["24", "35.1", "35.2"]))
     assert (states["35.1"].state, states["35.1"].reason) == (FAILED, CHDIR)
     assert states["24"].state is PENDING
-    assert queue.called[1:] == ["qstat -j 35", "qdel 35.1-2"], "jobs of others are left alone"
+    assert queue.asked[1:] == [["qstat", "-j", "35"], ["qdel", "35.1-2"]], "jobs of others are left alone"
     assert asyncio.run(queue.detail("35.1")) is None, "qacct knows less"
 
 
 def test_an_error_state_is_told_again_if_deleting_had_no_answer():
-    queue = Replies("states-elements", "stuck", "submit-hung")
+    queue = told("states-elements", "stuck", "submit-hung")
     with pytest.raises(Unavailable):
         asyncio.run(queue.states(["35.1"]))
 
@@ -409,14 +408,14 @@ def quick(monkeypatch):
 
 
 def test_details_are_waited_for(quick):
-    queue = Replies("detail-late", "detail-late", "detail-exit")
+    queue = told("detail-late", "detail-late", "detail-exit")
     assert asyncio.run(queue.detail("7")).exit_code == 3
     assert len(quick) == 2
 
 
 def test_details_that_never_come_are_waited_for_once(monkeypatch):
     monkeypatch.setattr(Sge, "detail_delay", 0.0001)
-    queue = Replies(*["detail-late"] * 1000)
+    queue = told(*["detail-late"] * 1000)
 
     async def ask():
         await queue.detail("7")
@@ -424,3 +423,8 @@ def test_details_that_never_come_are_waited_for_once(monkeypatch):
         return await asyncio.wait_for(queue.detail("8"), 10)
 
     assert asyncio.run(ask()) is None
+
+
+test_spot = check_spot(SGE, "{queue: spot.q}", ["#$ -q spot.q", "#$ -r y"])
+test_settings = check_settings(SGE)
+test_cluster_class = check_cluster_class(SGE, SGECluster)

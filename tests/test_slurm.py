@@ -6,31 +6,37 @@ for; quota lines, greetings and ``states-ugly`` are what sites' wrappers and new
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
+from recorded import (
+    check_array_refusals,
+    check_cancel,
+    check_cluster_class,
+    check_environment,
+    check_ids,
+    check_log_files,
+    check_no_information,
+    check_refusals,
+    check_settings,
+    check_spot,
+    check_states,
+    check_submit,
+    recorded,
+)
 
+from jobclusters import SLURMCluster
 from jobclusters.dialect import Reply
 from jobclusters.dialects.slurm import Slurm
-from jobclusters.errors import QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.errors import Refused, SubmitLimit, Unavailable
 from jobclusters.state import JobState, JobStatus
 
-REPLIES = Path(__file__).parent / "replies" / "slurm"
 SLURM = Slurm()
 
-
-def recorded(name: str) -> Reply:
-    """Read a reply: its first line is ``$ command``, its last ``rc=``; lines of stderr begin with ``ERR|``."""
-    first, *lines, last = (REPLIES / f"{name}.txt").read_text().splitlines()
-    err = "\n".join(line.removeprefix("ERR|") for line in lines if line.startswith("ERR|"))
-    out = "\n".join(line for line in lines if not line.startswith("ERR|"))
-    status = last.removeprefix("rc=")
-    return Reply(tuple(first.removeprefix("$ ").split()), None if status == "timeout" else int(status), out, err)
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "ids"),
+test_submit = check_submit(SLURM, (1, ["sbatch", "--parsable"]), (2, ["sbatch", "--parsable", "--array=0-1"]))
+test_ids = check_ids(
+    SLURM,
     [
         ("submit-id", 1, ["77"]),
         ("submit-id", 3, ["77_0", "77_1", "77_2"]),
@@ -41,12 +47,8 @@ def recorded(name: str) -> Reply:
         ("submit-greeting-on-stderr", 1, ["1862"]),
     ],
 )
-def test_ids(name, count, ids):
-    assert SLURM.parse_submit(recorded(name), count) == ids
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "words"),
+test_refusals = check_refusals(
+    SLURM,
     [
         ("submit-partition", Refused, "Invalid partition name specified"),
         ("submit-memory", Refused, "Memory specification can not be satisfied"),
@@ -66,25 +68,43 @@ def test_ids(name, count, ids):
         ("submit-quota-only", Unavailable, "no job id"),
     ],
 )
-def test_no_ids(name, error, words):
-    """Refused is sure to have made no job; after Unavailable there may be one."""
-    with pytest.raises(QueueError, match=words) as caught:
-        SLURM.parse_submit(recorded(name), 2)
-    assert type(caught.value) is error
+test_array_refusals = check_array_refusals(SLURM, ["submit-array-too-large"], ["submit-partition", "submit-limit"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+        "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+        "slurm_load_jobs error: Connection refused",
+        "sbatch: error: Batch job submission failed: Connection timed out",
+        "sbatch: error: Batch job submission failed: No error",
+        "sbatch: error: Batch job submission failed: Communication connection failure",
+        "sbatch: error: Zero Bytes were transmitted or received",
+        "sbatch: error: Batch job submission failed: Invalid authentication credential",
+        "sbatch: error: slurm_persist_conn_open_without_init: failed to open persistent connection",
+        "sbatch: error: Resource temporarily unavailable",
+        "slurm_load_jobs error: Transport endpoint is not connected",
+        "sbatch: error: the backup controller is in standby mode",
+        "sbatch: error: controller not responding",
+    ],
+)
+def test_words_of_an_outage(words):
+    """No two of these share a word that is looked for."""
+    assert type(SLURM.failure(Reply(("sbatch",), 1, err=words))) is Unavailable
+
+
+def test_what_a_site_prints_behind_the_id_is_no_id():
+    reply = recorded("slurm", "submit-quota-line")
+    assert SLURM.parse_submit(replace(reply, out="1862\n12 of 15 projects active\n"), 1) == ["1862"]
 
 
 def test_a_refusal_says_what_was_called_and_what_came_back():
-    assert str(SLURM.failure(recorded("submit-partition"))) == (
+    assert str(SLURM.failure(recorded("slurm", "submit-partition"))) == (
         "sbatch --parsable failed with exit status 1: sbatch: error: invalid partition specified: nosuch\n"
         "sbatch: error: Batch job submission failed: Invalid partition name specified"
     )
     assert str(SLURM.failure(Reply(("sbatch",), 1))) == "sbatch failed with exit status 1 and said nothing"
-
-
-def test_an_array_that_is_too_large_can_be_told_from_other_refusals():
-    said = {name: str(SLURM.failure(recorded(name))) for name in ("submit-array-too-large", "submit-partition")}
-    told = [name for name, text in said.items() if any(words in text for words in SLURM.array_words)]
-    assert told == ["submit-array-too-large"]
 
 
 def at(time: str) -> datetime:
@@ -94,8 +114,8 @@ def at(time: str) -> datetime:
 PENDING, RUNNING = JobState.PENDING, JobState.RUNNING
 
 
-@pytest.mark.parametrize(
-    ("name", "states"),
+test_states = check_states(
+    SLURM,
     [
         ("states-empty", {}),
         ("states-header-only", {}),
@@ -148,14 +168,7 @@ PENDING, RUNNING = JobState.PENDING, JobState.RUNNING
         ),
     ],
 )
-def test_states(name, states):
-    assert SLURM.parse_states(recorded(name)) == states
-
-
-@pytest.mark.parametrize("name", ["states-socket-timeout", "states-refused-connection"])
-def test_no_answer_is_no_information(name):
-    with pytest.raises(Unavailable):
-        SLURM.parse_states(recorded(name))
+test_no_information = check_no_information(SLURM, ["states-socket-timeout", "states-refused-connection"])
 
 
 @pytest.mark.parametrize(
@@ -169,10 +182,22 @@ def test_no_answer_is_no_information(name):
         ("BOOT_FAIL", JobState.NODE_FAIL),
         ("PREEMPTED", JobState.PREEMPTED),
         ("OUT_OF_MEMORY", JobState.OUT_OF_MEMORY),
+        ("CANCELLED", JobState.CANCELLED),
+        ("REVOKED", JobState.CANCELLED),
+        ("PENDING", JobState.PENDING),
         ("CONFIGURING", JobState.PENDING),
+        ("REQUEUED", JobState.PENDING),
+        ("REQUEUE_FED", JobState.PENDING),
         ("REQUEUE_HOLD", JobState.PENDING),
+        ("SPECIAL_EXIT", JobState.PENDING),
+        ("RESV_DEL_HOLD", JobState.PENDING),
+        ("RUNNING", JobState.RUNNING),
         ("SUSPENDED", JobState.RUNNING),
+        ("STOPPED", JobState.RUNNING),
+        ("SIGNALING", JobState.RUNNING),
+        ("RESIZING", JobState.RUNNING),
         ("STAGE_OUT", JobState.RUNNING),
+        ("COMPLETING", JobState.COMPLETING),
         ("SOME_NEW_STATE", JobState.UNKNOWN),
         ("", JobState.UNKNOWN),
     ],
@@ -216,27 +241,54 @@ def test_state_words(word, state):
     ],
 )
 def test_detail(name, status):
-    assert SLURM.parse_detail(recorded(name)) == status
+    assert SLURM.parse_detail(recorded("slurm", name)) == status
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "state", "exit_code", "signal", "node", "reason"),
+    [
+        ("", "", JobState.FAILED, 127, None, "c1", "NonZeroExitCode"),
+        ("Reason=NonZeroExitCode", "Reason=None", JobState.FAILED, 127, None, "c1", ""),
+        ("BatchHost=c1", "BatchHost=c9", JobState.FAILED, 127, None, "c9", "NonZeroExitCode"),
+        ("BatchHost=c1", "", JobState.FAILED, 127, None, "c1", "NonZeroExitCode"),
+        ("JobState=FAILED", "JobState=TIMEOUT", JobState.TIMEOUT, None, None, "c1", "NonZeroExitCode"),
+        ("ExitCode=127:0", "ExitCode=0:9", JobState.FAILED, 0, 9, "c1", "NonZeroExitCode"),
+        ("ExitCode=127:0", "", JobState.FAILED, 0, None, "c1", "NonZeroExitCode"),
+    ],
+)
+def test_fields_of_detail(old, new, state, exit_code, signal, node, reason):
+    reply = recorded("slurm", "detail-failed")
+    assert old in reply.out
+    detail = SLURM.parse_detail(replace(reply, out=reply.out.replace(old, new)))
+    found = (detail.state, detail.exit_code, detail.signal, detail.node, detail.reason, detail.restarts)
+    assert found == (state, exit_code, signal, node, reason, 0)
+
+
+@pytest.mark.parametrize("word", ["(null)", "n/a", "None assigned", ""])
+def test_no_node(word):
+    (status,) = SLURM.parse_states(Reply((), 0, f"7|N/A|PENDING|{word}|N/A|N/A|N/A|None\n")).values()
+    assert status.node == ""
 
 
 def test_detail_counts_requeues():
-    detail = SLURM.parse_detail(recorded("detail-requeued"))
+    detail = SLURM.parse_detail(recorded("slurm", "detail-requeued"))
     assert (detail.state, detail.reason, detail.restarts) == (PENDING, "BeginTime", 1)
 
 
 def test_detail_of_a_pending_job_has_no_start_but_an_estimate():
-    detail = SLURM.parse_detail(recorded("detail-requeued"))
+    detail = SLURM.parse_detail(recorded("slurm", "detail-requeued"))
     assert (detail.started, detail.ended) == (None, None)
     assert detail.estimated_start == datetime(2026, 11, 21, 7, 44, 42)
 
 
 def test_detail_keeps_a_reason_with_spaces():
-    detail = SLURM.parse_detail(recorded("detail-reason-with-spaces"))
+    detail = SLURM.parse_detail(recorded("slurm", "detail-reason-with-spaces"))
     assert detail.reason == "ReqNodeNotAvail, UnavailableNodes:c3"
 
 
-@pytest.mark.parametrize(
-    ("ids", "words"),
+test_cancel = check_cancel(
+    SLURM,
+    "scancel",
     [
         (["8"], ["8"]),
         (["8", "9"], ["8", "9"]),
@@ -246,8 +298,6 @@ def test_detail_keeps_a_reason_with_spaces():
         (["7_10", "7_9", "6_9"], ["7_[9-10]", "6_[9]"]),
     ],
 )
-def test_cancel_in_ranges(ids, words):
-    assert SLURM.cancel_argv(ids) == ["scancel", *words]
 
 
 def test_one_question_for_all():
@@ -255,47 +305,40 @@ def test_one_question_for_all():
     assert (argv[0], argv[-2:]) == ("squeue", ["-j", "7,8"])
     assert {"-h", "-r"} <= set(argv), "a header is no job, and pending elements stand in lines of their own"
     assert argv[argv.index("-t") + 1] == "all", "or finished jobs would look like lost ones"
+    assert argv[argv.index("-o") + 1] == "%F|%K|%T|%N|%V|%S|%e|%r", "as the replies here were recorded"
 
 
 def test_find_asks_by_name():
-    assert SLURM.find_argv("dask-worker-x1-0")[-2:] == ["--name", "dask-worker-x1-0"]
+    assert SLURM.find_argv("dask-worker-x1-0") == [*SLURM.query_argv(["7"])[:-2], "--name", "dask-worker-x1-0"]
 
 
-@pytest.mark.parametrize(
-    ("count", "argv"),
-    [(1, ["sbatch", "--parsable"]), (2, ["sbatch", "--parsable", "--array=0-1"])],
-)
-def test_submit(count, argv):
-    assert SLURM.submit_argv(count) == argv
+def test_detail_of_one_element():
+    assert SLURM.detail_argv("7_3") == ["scontrol", "-o", "show", "job", "7_3"]
 
 
-@pytest.mark.parametrize(
-    ("directory", "files"),
+test_log_files = check_log_files(
+    SLURM,
     [
-        (None, ["slurm-12_3.out"]),
-        ("/my logs", ["/my logs/dask-12_3.err", "/my logs/dask-12_3.out"]),
+        ("12_3", None, ["slurm-12_3.out"]),
+        ("12_3", "/my logs", ["/my logs/dask-12_3.err", "/my logs/dask-12_3.out"]),
     ],
 )
-def test_log_files(directory, files):
-    assert SLURM.log_files("12_3", directory, "dask") == files
-
-
-IN_JOB = {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "1", "SBATCH_PARTITION": "p", "SLURM_MEM_PER_NODE": "1"}
-STAYS = {"PATH": "/bin", "SLURM_CONF": "/etc/s.conf", "MY_SLURM_X": "1"}
-
-
-@pytest.mark.parametrize(
-    ("environ", "left"),
-    [
-        ({**STAYS, **IN_JOB}, STAYS),
-        # Outside of a job these are the user's own wishes.
-        ({**STAYS, "SBATCH_ACCOUNT": "mine"}, {**STAYS, "SBATCH_ACCOUNT": "mine"}),
-        ({**STAYS, "SLURM_CLUSTERS": "c"}, {**STAYS, "SLURM_CLUSTERS": "c"}),
-        ({}, {}),
-    ],
+test_environment = check_environment(
+    SLURM,
+    in_job={"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "1", "SBATCH_PARTITION": "p", "SLURM_MEM_PER_NODE": "1"},
+    stays={
+        "PATH": "/bin",
+        "SLURM_CONF": "/etc/s.conf",
+        "SLURM_CONF_SERVER": "s",
+        "SLURM_TIME_FORMAT": "standard",
+        "MY_SLURM_X": "1",
+    },
 )
-def test_a_surrounding_job_does_not_leak(environ, left):
-    assert SLURM.environment(environ) == left
+test_spot = check_spot(
+    SLURM, "{queue: spot, qos: low}", ["#SBATCH --partition=spot", "#SBATCH --qos=low", "#SBATCH --requeue"]
+)
+test_settings = check_settings(SLURM)
+test_cluster_class = check_cluster_class(SLURM, SLURMCluster)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NoReturn
 
-from jobclusters.dialect import Dialect, Reply
-from jobclusters.state import JobStatus
+from jobclusters.dialect import Dialect
 
 
 class Local(Dialect):
@@ -21,31 +20,13 @@ class Local(Dialect):
     clock = "minutes, MM:SS"
     unlimited = True
     index_variable = "JOBCLUSTERS_TASK_ID"
+    excludes = False
 
     def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:
         """Name what the template's ``--output`` names; else the queue's own directory has it."""
         return [] if log_directory is None else [f"{log_directory}/{job_name}-{job_id}.out"]
 
-    def submit_argv(self, count: int) -> list[str]:
-        """Never called: there is no command."""
+    def _no_command(self, *words: object, **more: object) -> NoReturn:
         raise NotImplementedError
 
-    def parse_submit(self, reply: Reply, count: int) -> list[str]:
-        """Never called: there is no command."""
-        raise NotImplementedError
-
-    def cancel_argv(self, ids: Sequence[str]) -> list[str]:
-        """Never called: there is no command."""
-        raise NotImplementedError
-
-    def query_argv(self, ids: Sequence[str]) -> list[str]:
-        """Never called: there is no command."""
-        raise NotImplementedError
-
-    def find_argv(self, job_name: str) -> list[str]:
-        """Never called: there is no command."""
-        raise NotImplementedError
-
-    def parse_states(self, reply: Reply) -> dict[str, JobStatus]:
-        """Never called: there is no command."""
-        raise NotImplementedError
+    submit_argv = parse_submit = cancel_argv = query_argv = find_argv = parse_states = _no_command

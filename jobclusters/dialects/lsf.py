@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from jobclusters.dialect import Dialect, Reply, runs
+from jobclusters.dialect import Dialect, Reply, ranges
 from jobclusters.errors import Unavailable
 from jobclusters.state import JobState, JobStatus
 
@@ -67,7 +67,6 @@ class Lsf(Dialect):
     array_words = ("Job array index too large",)
     limit_words = ("Pending job threshold reached",)  # manual: lsb.users, MAX_PEND_JOBS
     outage_words = (
-        "still trying",
         "LIM is down",
         "not responding",
         "LSF is down",
@@ -105,7 +104,7 @@ class Lsf(Dialect):
         for job_id in ids:
             number, _, index = job_id.partition("[")
             arrays.setdefault(number, []).extend([int(index.rstrip("]"))] if index else [])
-        return ["bkill", *(_list(number, indices) for number, indices in arrays.items())]
+        return ["bkill", *(f"{n}[{','.join(ranges(found))}]" if found else n for n, found in arrays.items())]
 
     def query_argv(self, ids: Sequence[str]) -> list[str]:
         """Call bjobs for whole arrays; ``-a`` lists those that have ended, too."""
@@ -136,7 +135,7 @@ class Lsf(Dialect):
         state = re.search(r"Status <(\w+)>", text)
         if not reply.ok or state is None or state[1] not in _STATES:
             return None
-        code = re.search(r"Exited with exit code (\d+)", text) or re.search(r"Exited; exit code <(\d+)", text)
+        code = re.search(r"Exited with exit code (\d+)", text)
         node = re.search(r"[Ss]tarted (?:\d+ Task\(s\) )?on (?:\d+ Hosts/Processors )?(?:Host\(s\) )?<([^>]+)>", text)
         reason = re.search(r"TERM_\w+[^.;\n]*", text)
         return _status(state[1], code[1] if code else "", reason[0] if reason else "", "", node[1] if node else "")
@@ -186,7 +185,7 @@ def _record(record: Mapping[str, str]) -> tuple[str, JobStatus]:
     number, index = str(record.get("JOBID", "")), str(record.get("JOBINDEX", ""))
     number = number.partition("[")[0]
     values = [str(record.get(key, "")) for key in ("STAT", "EXIT_CODE", "EXIT_REASON", "PEND_REASON", "EXEC_HOST")]
-    return number if index in ("", "0", "-") else f"{number}[{index}]", _status(*values)
+    return number if index in ("", "0") else f"{number}[{index}]", _status(*values)
 
 
 def _status(word: str, code: str, exit_reason: str, pend_reason: str, host: str) -> JobStatus:
@@ -196,25 +195,15 @@ def _status(word: str, code: str, exit_reason: str, pend_reason: str, host: str)
         # openlava gives no reasons: what it kills for a limit has 140.
         otherwise = JobState.TIMEOUT if number == 140 and not exit_reason else state
         state = _ENDINGS.get(exit_reason.partition(":")[0].strip(), otherwise)
-    reason = pend_reason if state is JobState.PENDING else exit_reason if state.ended else ""
+    signal = number - 128 if 128 < number <= 128 + 64 else None
     return JobStatus(
         state=state,
-        reason=reason.strip(" -;"),
-        exit_code=number if state is JobState.FAILED and 0 < number <= 128 else 0 if word == "DONE" else None,
-        signal=number - 128 if number > 128 else None,
+        reason=(pend_reason if state is JobState.PENDING else exit_reason).strip(" -;"),
+        exit_code=0 if word == "DONE" else number if number and signal is None else None,
+        signal=signal,
         node=re.sub(r"^\d+\*", "", host.split(":", maxsplit=1)[0]).strip("-"),
     )
 
 
 def _arrays(ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(job_id.partition("[")[0] for job_id in ids))
-
-
-def _list(number: str, indices: Sequence[int]) -> str:
-    """Write elements as bkill's list.
-
-    >>> _list("7", [1, 2, 3, 9]), _list("7", [])
-    ('7[1-3,9]', '7')
-    """
-    texts = [str(first) if first == last else f"{first}-{last}" for first, last in runs(indices)]
-    return f"{number}[{','.join(texts)}]" if texts else number

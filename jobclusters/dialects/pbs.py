@@ -12,7 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar
 
-from jobclusters.dialect import Beginnings, Dialect, Reply, runs
+from jobclusters.dialect import Beginnings, Dialect, Reply, ranges
 from jobclusters.errors import Unavailable
 from jobclusters.state import JobState, JobStatus
 
@@ -35,6 +35,11 @@ _ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\.[^\s@]+)?")
 _ENVIRONMENT = re.compile(r'^\s*"Variable_List":\s*\{.*?^\s*\},?$\n?', re.DOTALL | re.MULTILINE)
 
 
+_NO_HISTORY = "not configured to maintain job history"
+#: A comment that tells of a start isn't why a job waits: it was requeued, or it's an element of an array that runs.
+_BEGAN = re.compile(r"^Job (run at|Array Began at|started on) .*")
+
+
 class Pbs(Dialect):
     """The commands of PBS Professional and OpenPBS."""
 
@@ -47,12 +52,13 @@ class Pbs(Dialect):
     renamed = MappingProxyType({"project": "account"})
     job_name_rule = (r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "letters, digits, and _ . + - behind the first")
     index_variable = "PBS_ARRAY_INDEX"
+    excludes = False  # "select" knows only what a node is to have
     nested_prefixes = ("PBS_",)
     nested_keep = frozenset({"PBS_CONF_FILE", "PBS_EXEC", "PBS_SERVER", "PBS_DEFAULT"})
     inside_variables = ("PBS_JOBID",)
     cancel_only_listed = True  # a queued id and an unknown one in one qdel: pbs_server crashes
-    never = Beginnings({"Can Never Run"})
-    # From pbs_messages.c; "Job violates queue and/or server resource limits" is about the job, and final.
+    never = Beginnings({"Can Never Run", "job held, too many failed attempts to run"})
+    # "Job violates queue and/or server resource limits" is about the job, and final.
     limit_words = ("Maximum number of jobs", "would exceed")
     array_words = ("exceeds server or queue size limit",)
     outage_words = (
@@ -64,7 +70,7 @@ class Pbs(Dialect):
         "Server shutting down",
         "timed out",
     )
-    #: Exit statuses that PBS gives where it ended a job itself (-29 was seen, the others: job.h).
+    #: Exit statuses that PBS gives where it ended a job itself (-27 and -29 were seen, the others: job.h).
     endings: ClassVar[Mapping[int, JobState]] = MappingProxyType(
         {
             -29: JobState.TIMEOUT,
@@ -103,12 +109,8 @@ class Pbs(Dialect):
                 arrays.setdefault((number, server), []).append(int(index))
             else:
                 singles.append(job_id)
-        ranges = [
-            f"{number}[{first}]{server}" if first == last else f"{number}[{first}-{last}]{server}"
-            for (number, server), indices in arrays.items()
-            for first, last in runs(indices)
-        ]
-        return ["qdel", *ranges, *singles]
+        elements = [f"{n}[{each}]{server}" for (n, server), found in arrays.items() for each in ranges(found)]
+        return ["qdel", *elements, *singles]
 
     def query_argv(self, ids: Sequence[str]) -> list[str]:
         """Call qstat for whole arrays: ``-t`` lists their elements, ``-x`` those that have ended."""
@@ -120,7 +122,7 @@ class Pbs(Dialect):
 
     def parse_find(self, reply: Reply, job_name: str) -> dict[str, JobStatus]:
         """Read qselect's ids; ``@server`` may follow."""
-        if not reply.ok:
+        if not reply.ok or _NO_HISTORY in reply.err:
             raise Unavailable(reply.sentence())
         found = [match for word in reply.out.split() if (match := _ID.match(word))]
         return {match[0]: JobStatus(JobState.UNKNOWN) for match in found if match[2] != ""}
@@ -129,18 +131,10 @@ class Pbs(Dialect):
         """Read qstat's JSON. Ids that it doesn't know are an error of qstat, but an answer for us."""
         if not self._answers(reply):
             raise Unavailable(reply.sentence())
-        jobs = self._jobs(reply)
-        # Why an array can't begin stands at the array itself.
-        waiting = [key for key, job in jobs.items() if "[]" in key and job.get("job_state") != "B"]
-        comments = {_parts(key)[0]: jobs[key].get("comment", "") for key in waiting}
-        return {
-            key: self._status({"comment": comments.get(_parts(key)[0], ""), **job})
-            for key, job in jobs.items()
-            if "[]" not in key
-        }
+        return {key: self._status(job) for key, job in self._jobs(reply).items() if "[]" not in key}
 
     def _answers(self, reply: Reply) -> bool:
-        if any(words in reply.err for words in self.outage_words):
+        if any(words in reply.err for words in (*self.outage_words, _NO_HISTORY)):
             return False  # qstat then prints JSON without jobs all the same
         errors = [line for line in reply.err.splitlines() if line.strip()]
         known = ("Unknown Job Id", "Job has finished")
@@ -157,33 +151,36 @@ class Pbs(Dialect):
 
     def _status(self, job: Mapping[str, str]) -> JobStatus:
         state = _STATES.get(job.get("job_state", ""), JobState.UNKNOWN)
+        pending, over = state is JobState.PENDING, state.ended
         exit_code = signal = None
-        if state.ended:
-            state, exit_code, signal = self._end(job.get("exit_status", ""))
+        if over:
+            state, exit_code, signal = self._end(job)
+        runs = int(job.get("run_count") or job.get("start_count") or 0)
         return JobStatus(
             state=state,
-            reason=job.get("comment", "").strip() if state is JobState.PENDING else "",
+            reason=_BEGAN.sub("", job.get("comment", "")).strip() if pending else "",
             exit_code=exit_code,
             signal=signal,
             node=re.split(r"[/+:]", job.get("exec_host", ""))[0],
             submitted=_date(job.get("ctime")),
             # Of a running job it would tell a rerun, whose workers have the names of the first run's: no variable of
             # PBS counts runs.
-            started=_date(job.get("stime") or job.get("start_time")) if state.ended else None,
-            ended=_date(job.get("obittime") or job.get("comp_time")) if state.ended else None,
-            restarts=max(0, int(job.get("run_count", "1")) - 1) if state is not JobState.PENDING else 0,
+            started=_date(job.get("stime") or job.get("start_time")) if over and "exec_host" in job else None,
+            ended=_date(job.get("obittime") or job.get("comp_time")) if over else None,
+            restarts=max(0, runs if pending else runs - 1),
         )
 
-    def _end(self, text: str) -> tuple[JobState, int | None, int | None]:
-        """Read an exit status: 256 and more is a signal, less than 0 PBS's own doing."""
-        if not text:  # deleted before it ran (read in the manual)
+    def _end(self, job: Mapping[str, str]) -> tuple[JobState, int | None, int | None]:
+        """Read how a job ended: 256 and more, or as in a shell 128, is a signal, less than 0 PBS's own doing."""
+        if not ("exec_host" in job and "exit_status" in job):  # deleted before it ran; an element shows its array's end
             return JobState.CANCELLED, None, None
-        status = int(text)
+        status = int(job["exit_status"])
         if status in self.endings:
             return self.endings[status], None, None
-        if status > 256:
-            return JobState.CANCELLED if status == 271 else JobState.FAILED, None, status - 256
-        return JobState.COMPLETED if status == 0 else JobState.FAILED, status, None
+        signal = status - 256 if status > 256 else status - 128 if 128 < status <= 128 + 64 else None
+        if status == 271 or job.get("substate") == "91":  # deleted
+            return JobState.CANCELLED, None, signal
+        return JobState.FAILED if status else JobState.COMPLETED, None if signal else status, signal
 
     def log_files(self, job_id: str, log_directory: str | None, job_name: str) -> list[str]:
         """Name what the template's ``-o`` names, or qsub's default; it appears when the job has ended."""
@@ -194,8 +191,8 @@ class Pbs(Dialect):
         ]
 
     def variant(self, reply: Reply) -> Dialect | None:
-        """Stop asking for ended jobs where the server remembers none (the words are those of pbs_messages.c)."""
-        return PbsWithoutHistory() if "not configured to maintain job history" in reply.words else None
+        """Stop asking for ended jobs where the server remembers none."""
+        return PbsWithoutHistory() if _NO_HISTORY in reply.words else None
 
 
 class PbsWithoutHistory(Pbs):
@@ -205,8 +202,7 @@ class PbsWithoutHistory(Pbs):
 
 
 def _parts(job_id: str) -> tuple[str, str, str]:
-    match = _ID.match(job_id)
-    number, index, server = match.groups("") if match else (job_id, "", "")
+    [(number, index, server), *_] = _ID.findall(job_id)
     return number, index, server
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from html import unescape
 from types import MappingProxyType
 
-from jobclusters.dialect import Dialect, Reply, runs
+from jobclusters.dialect import Dialect, Reply, ranges
 from jobclusters.errors import Unavailable
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
@@ -80,7 +80,7 @@ class Sge(Dialect):
             arrays.setdefault(job, []).extend([int(index)] if index else [])
         words = []
         for job, indices in arrays.items():
-            words += [f"{job}.{a}" if a == b else f"{job}.{a}-{b}" for a, b in runs(indices)] or [job]
+            words += [f"{job}.{elements}" for elements in ranges(indices)] or [job]
         return ["qdel", *words]
 
     def query_argv(self, ids: Sequence[str]) -> list[str]:
@@ -122,16 +122,17 @@ class Sge(Dialect):
     def parse_detail(self, reply: Reply) -> JobStatus | None:
         """Read qacct's last record: each requeue has left one before."""
         fields = dict(re.findall(r"^(\w+) +(\S.*?) *$", reply.out.rpartition("=====")[2], re.MULTILINE))
-        if not reply.ok or not {"failed", "exit_status"} <= fields.keys():
+        if not {"failed", "exit_status"} <= fields.keys():
             return None
-        code = int(fields["exit_status"].split()[0])
-        number, _, reason = fields["failed"].partition(":")
-        killed = code > 128 and int(number) != 0
+        failed, code = (int(fields[key].split()[0]) for key in ("failed", "exit_status"))
+        if failed in _AGAIN:  # what the last run came to is not written yet
+            return None
+        reason = fields["failed"].partition(":")[2]
         return JobStatus(
-            state=_end(int(number), code, fields),
-            reason=_REASONS.get(int(number), reason.strip()),
-            exit_code=None if int(number) else code,
-            signal=code - 128 if killed else None,
+            state=_end(failed, code, fields),
+            reason=_REASONS.get(failed, reason.strip()),
+            exit_code=None if failed else code,
+            signal=code - 128 if failed and code > 128 else None,
             node=fields.get("hostname", ""),
             submitted=_date(fields.get("qsub_time", "")),
             started=_date(fields.get("start_time", "")),
@@ -144,6 +145,8 @@ class Sge(Dialect):
 
 
 _ISO = "%Y-%m-%dT%H:%M:%S"
+#: A run that made way for another: migrating (read in the manual), rescheduling.
+_AGAIN = (24, 25)
 #: What qacct says of these helps nobody.
 _REASONS = {100: "killed by qdel or another signal"}
 
@@ -184,6 +187,7 @@ def _status(job: Mapping[str, str]) -> JobStatus:
         node=job.get("queue_name", "").partition("@")[2],
         submitted=_date(job.get("JB_submission_time", ""), _ISO),
         started=_date(job.get("JAT_start_time", ""), _ISO),
+        restarts=int("R" in letters),  # or more: nobody counts
     )
 
 

@@ -7,75 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from jobclusters.dialect import Dialect, Reply
+from jobclusters.dialect import Dialect, Reply, ranges
+from jobclusters.dialects.slurm_words import NEVER, STATES, meaning
 from jobclusters.errors import Unavailable
 from jobclusters.state import JobState, JobStatus
-
-#: https://slurm.schedmd.com/job_state_codes.html
-_STATES = {
-    "PENDING": JobState.PENDING,
-    "CONFIGURING": JobState.PENDING,  # has a node that still boots
-    "REQUEUED": JobState.PENDING,
-    "REQUEUE_FED": JobState.PENDING,
-    "REQUEUE_HOLD": JobState.PENDING,
-    "SPECIAL_EXIT": JobState.PENDING,
-    "RESV_DEL_HOLD": JobState.PENDING,
-    "RUNNING": JobState.RUNNING,
-    "SUSPENDED": JobState.RUNNING,
-    "STOPPED": JobState.RUNNING,
-    "SIGNALING": JobState.RUNNING,
-    "RESIZING": JobState.RUNNING,
-    "STAGE_OUT": JobState.RUNNING,
-    "COMPLETING": JobState.COMPLETING,
-    "COMPLETED": JobState.COMPLETED,
-    "FAILED": JobState.FAILED,
-    "BOOT_FAIL": JobState.NODE_FAIL,
-    "NODE_FAIL": JobState.NODE_FAIL,
-    "CANCELLED": JobState.CANCELLED,
-    "REVOKED": JobState.CANCELLED,
-    "TIMEOUT": JobState.TIMEOUT,
-    "DEADLINE": JobState.TIMEOUT,
-    "OUT_OF_MEMORY": JobState.OUT_OF_MEMORY,
-    "PREEMPTED": JobState.PREEMPTED,
-}
-
-#: https://slurm.schedmd.com/job_reason_codes.html; first the whole word, then the beginnings.
-_MEANINGS = {
-    "Resources": "waits for free nodes",
-    "Priority": "others in the queue go first",
-    "BeginTime": "may not start before its begin time",
-    "Dependency": "waits for another job",
-    "JobHeldUser": "held by you",
-    "JobHeldAdmin": "held by an administrator",
-    "JobArrayTaskLimit": "as many elements of its array run as may",
-    "PartitionDown": "the partition is down",
-    "PartitionInactive": "the partition is not active",
-    "PartitionTimeLimit": "asks for more time than the partition allows",
-    "PartitionNodeLimit": "asks for more nodes than the partition allows",
-    "PartitionConfig": "asks for something that the partition does not allow",
-    "BadConstraints": "asks for something that no node has",
-    "Licenses": "waits for a licence",
-    "Reservation": "waits for its reservation",
-    "ReqNodeNotAvail": "a node that it needs is down or reserved",
-    "Nodes required for job are DOWN": "all nodes that it could use are down or reserved",
-    "QOSMax": "you use as much as this quality of service allows",
-    "QOSGrp": "this quality of service is used up by all its users",
-    "AssocMax": "you use as much as your account allows",
-    "AssocGrp": "your account's share is used up",
-    "NonZeroExitCode": "its script failed",
-    "TimeLimit": "its walltime was over",
-    "OutOfMemory": "used more memory than it had asked for",
-}
-
-
-def _meaning(reason: str) -> str:
-    """Put a reason into plain words, if we know it.
-
-    >>> _meaning("QOSMaxCpuPerUserLimit"), _meaning("None")
-    ('you use as much as this quality of service allows', '')
-    """
-    return _MEANINGS.get(reason) or next((words for begin, words in _MEANINGS.items() if reason.startswith(begin)), "")
-
 
 # Array id and index, raw id, state, node, submitted, start, end, reason: the reason may hold anything, so it is last.
 _FORMAT = "%F|%K|%T|%N|%V|%S|%e|%r"
@@ -114,23 +49,7 @@ class Slurm(Dialect):
     inside_variables = ("SLURM_JOB_ID",)
     limit_words = ("SubmitJob",)  # QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit, ...
     array_words = ("Invalid job array specification",)
-    # https://slurm.schedmd.com/job_reason_codes.html: limits of one job, which waiting doesn't change.
-    never = frozenset(
-        {
-            "PartitionTimeLimit",
-            "PartitionNodeLimit",
-            "PartitionConfig",
-            "BadConstraints",
-            "AccountNotAllowed",
-            "QOSNotAllowed",
-            "AssocMaxWallDurationPerJobLimit",
-            "QOSMaxWallDurationPerJobLimit",
-            "QOSMaxCpuPerJobLimit",
-            "QOSMaxMemoryPerJob",
-            "QOSMaxGRESPerJob",
-            "QOSMaxNodePerJobLimit",
-        }
-    )
+    never = NEVER
     # "No error" is what sbatch says when the controller's name can't be resolved.
     outage_words = (
         "Socket timed out",
@@ -140,7 +59,6 @@ class Slurm(Dialect):
         "submission failed: No error",
         "Communication connection failure",
         "Zero Bytes were transmitted",
-        "Invalid authentication credential",
         "authentication credential",
         "slurm_persist_conn",
         "Resource temporarily unavailable",
@@ -164,7 +82,11 @@ class Slurm(Dialect):
 
     def cancel_argv(self, ids: Sequence[str]) -> list[str]:
         """Call scancel with whole ranges of elements: ``12_[0-499]``."""
-        return ["scancel", *_ranges(ids)]
+        arrays: dict[str, list[int]] = {}
+        for job_id in ids:
+            array, _, index = job_id.partition("_")
+            arrays.setdefault(array, []).extend([int(index)] if index else [])
+        return ["scancel", *(f"{a}_[{','.join(ranges(found))}]" if found else a for a, found in arrays.items())]
 
     def query_argv(self, ids: Sequence[str]) -> list[str]:
         """Call squeue for all arrays at once; ``-r`` prints a line for each element."""
@@ -195,14 +117,14 @@ class Slurm(Dialect):
         if "JobState" not in fields:
             return None
         code, _, signal = fields.get("ExitCode", "0:0").partition(":")
-        state = _STATES.get(fields["JobState"], JobState.UNKNOWN)
+        state = STATES.get(fields["JobState"], JobState.UNKNOWN)
         pending = state is JobState.PENDING
         start = _date(fields.get("StartTime", ""))
         reason = match[1] if (match := re.search(r"\bReason=(.*?)(?:\s+\w+=|\s*$)", reply.out)) else ""
         return JobStatus(
             state=state,
             reason="" if reason == "None" else reason,
-            meaning=_meaning(reason),
+            meaning=meaning(reason),
             exit_code=int(code) if state in (JobState.COMPLETED, JobState.FAILED) else None,
             signal=int(signal or 0) or None,
             node=_node(fields.get("BatchHost") or fields.get("NodeList", "")),
@@ -222,14 +144,14 @@ class Slurm(Dialect):
 
 def _line(line: str) -> tuple[str, JobStatus]:
     array, index, word, node, submitted, start, end, reason = line.strip().split("|", 7)
-    state = _STATES.get(word, JobState.UNKNOWN)
+    state = STATES.get(word, JobState.UNKNOWN)
     pending = state is JobState.PENDING
     return (
         array if index == "N/A" else f"{array}_{index}",
         JobStatus(
             state=state,
             reason="" if reason == "None" else reason,
-            meaning=_meaning(reason),
+            meaning=meaning(reason),
             node=_node(node),
             submitted=_date(submitted),
             started=None if pending else _date(start),
@@ -248,29 +170,3 @@ def _date(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:  # N/A, Unknown, NONE
         return None
-
-
-def _ranges(ids: Sequence[str]) -> list[str]:
-    """Write ids as scancel's ranges.
-
-    >>> _ranges(["7_0", "7_1", "7_2", "7_9", "8"])
-    ['7_[0-2,9]', '8']
-    """
-    elements: dict[str, list[int]] = {}
-    singles: list[str] = []
-    for job_id in ids:
-        array, _, element = job_id.partition("_")
-        if element:
-            elements.setdefault(array, []).append(int(element))
-        else:
-            singles.append(job_id)
-    texts = []
-    for array, indices in elements.items():
-        runs: list[tuple[int, int]] = []
-        for index in sorted(indices):
-            if runs and index == runs[-1][1] + 1:
-                runs[-1] = (runs[-1][0], index)
-            else:
-                runs.append((index, index))
-        texts.append(f"{array}_[{','.join(str(a) if a == b else f'{a}-{b}' for a, b in runs)}]")
-    return texts + singles

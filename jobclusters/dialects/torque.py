@@ -1,6 +1,6 @@
 """TORQUE: what differs from PBS. Manual: https://docs.adaptivecomputing.com/torque/6-1-2/adminGuide/torque.htm.
 
-There was none to record: all of it comes from the manual. qstat's plain format is what OpenPBS prints as well.
+What was recorded of TORQUE 6 is in tests/replies/torque/. Arrays are as they have been since TORQUE 2.5.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Torque(Pbs):
     section = "pbs"
     index_variable = "PBS_ARRAYID"
     cancel_only_listed = False
-    endings = MappingProxyType(
-        {-10: JobState.OUT_OF_MEMORY, -11: JobState.TIMEOUT, -12: JobState.TIMEOUT}  # -12: CPU time
-    )
+    array_words = ("Requested array size too large",)
+    #: -11 and -12 (CPU time) were seen.
+    endings = MappingProxyType({-10: JobState.OUT_OF_MEMORY, -11: JobState.TIMEOUT, -12: JobState.TIMEOUT})
 
     def submit_argv(self, count: int) -> list[str]:
         """Call qsub."""
