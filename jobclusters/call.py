@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import dask.config
+
 from jobclusters import config
-from jobclusters.configurations import CLUSTER_KEYWORDS, NO_CONFIGURATION, Configuration, read_configuration
+from jobclusters.configurations import CLUSTER_KEYWORDS, NO_CONFIGURATION, Configuration, find_configuration
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
-from jobclusters.explain import Explanation, Origin, merged
+from jobclusters.explain import Explanation, Origin, merged, where, written
 from jobclusters.layers import KEYWORD, Asked, Layer, job_keywords
 from jobclusters.request import resolve_layers
 from jobclusters.sizes import whole
-from jobclusters.spec import CUDA_WORKER, NO_SCHEDULER, JobSpec
+from jobclusters.spec import DASK_WORKER, NO_SCHEDULER, JobSpec
 from jobclusters.units import gigabytes
+from jobclusters.workercommand import python_counts
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Call:
 
     Attributes
     ----------
+    dialect
+        Of the batch system.
     spec
         One job.
     asked
@@ -32,6 +37,7 @@ class Call:
         What concerns the cluster, by keyword.
     """
 
+    dialect: Dialect
     spec: JobSpec
     asked: Asked
     cluster: Mapping[str, Origin]
@@ -41,12 +47,27 @@ class Call:
         origin = self.cluster.get(key)
         return otherwise if origin is None else origin.value
 
+    @property
+    def template_dirs(self) -> tuple[str, ...]:
+        """The directories of templates: the call's, then the configuration's."""
+        own = config.directories("template_dirs", self.value("template_dirs"), Problems())
+        return (*own, *config.template_dirs())
+
     def explain(self, more: Mapping[str, Origin]) -> Explanation:
         """Tell where each value came from; ``more`` is what the cluster itself has chosen."""
         given = {key: Origin(value, self.asked.sources[key]) for key, value in self.asked.values.items()}
-        named = {key: Origin(origin.value, _where(key, origin)) for key, origin in {**given, **self.cluster}.items()}
-        if "name" not in self.cluster:  # dask-jobqueue's old word for job_name
-            named.pop("name", None)
+        if "name" in given:  # dask-jobqueue's old word for job_name
+            given.setdefault("job_name", given.pop("name"))
+        if self.spec.software.own_python and not python_counts(self.asked):
+            given.pop("python", None)
+        if self.spec.cuda_worker and given.get("worker_command", Origin("", "")).value == DASK_WORKER[0]:
+            given.pop("worker_command")
+        places = written()
+        template_dirs = Origin(dask.config.get("jobclusters.template-dirs"), "jobclusters")
+        named = {
+            key: Origin(origin.value, where(self.dialect, origin.source, key, origin.value, places))
+            for key, origin in {"template_dirs": template_dirs, **given, **self.cluster}.items()
+        }
         return merged(self._size(), named, more, self._derived())
 
     def _size(self) -> dict[str, Origin]:
@@ -55,14 +76,21 @@ class Call:
         if size is None:
             return {}
         shape = {"cores": spec.cores, "memory": gigabytes(spec.memory), "gpus": spec.gpus or None}
-        return {key: Origin(value, f"size {size.name!r}") for key, value in shape.items()}
+        if "worker_size" in self.asked.values:
+            return {key: Origin(value, f"size {size.name!r}") for key, value in shape.items()}
+        keys = {"cores": "worker_cpu", "memory": "worker_memory", "gpus": "worker_gpu"}
+        given = self.asked.values
+        return {
+            key: Origin(value, keys[key] if keys[key] in given else f"default of {keys[key]}")
+            for key, value in shape.items()
+        }
 
     def _derived(self) -> dict[str, Origin]:
         spec, size = self.spec, self.asked.size
         workers = "one worker for each GPU" if spec.gpus else "one worker" if size else "the cores, as Dask cuts them"
         return {
+            "queue": Origin(spec.queue, "the best fit among jobclusters.queues"),
             "job_name": Origin(spec.job_name, "default"),
-            "queue": Origin(spec.queue, "the best fit of jobclusters.queues"),
             "processes": Origin(spec.processes, workers),
             "nthreads": Origin(spec.nthreads, "cores / processes"),
             "memory_limit": Origin(
@@ -72,17 +100,9 @@ class Call:
                 " ".join(map(str, spec.python)), "software" if spec.software.own_python else "this Python"
             ),
             "worker_command": Origin(
-                " ".join(map(str, spec.worker_command)),
-                "dask-cuda is there" if spec.worker_command == CUDA_WORKER else "default",
+                " ".join(map(str, spec.worker_command)), "dask-cuda is there" if spec.cuda_worker else "default"
             ),
         }
-
-
-def _where(key: str, origin: Origin) -> str:
-    """Name the file, where a section of the configuration says so."""
-    if not origin.source.startswith("jobqueue."):
-        return origin.source
-    return config.where(f"{origin.source}.{key.replace('_', '-')}", origin.value)
 
 
 def read_call(dialect: Dialect, given: Mapping[str, object], configuration: str | Configuration | None = None) -> Call:
@@ -103,17 +123,15 @@ def read_call(dialect: Dialect, given: Mapping[str, object], configuration: str 
         With every problem.
     """
     problems = Problems()
-    named = problems.attempt(lambda: _configuration(configuration, dialect), NO_CONFIGURATION)
-    layers: list[Layer] = [(KEYWORD, given), (named.source, named.keywords)]
     of_job, valid = job_keywords(dialect), job_keywords(dialect) | CLUSTER_KEYWORDS
     problems += [unknown("keyword", key, valid) for key in given.keys() - valid]
-    if configuration is not None and named is NO_CONFIGURATION:
+    told = len(problems)
+    named = problems.attempt(lambda: _configuration(configuration, dialect), NO_CONFIGURATION)
+    if len(problems) > told:
         problems.raise_any()  # what it should have said would be missed, too
+    layers: list[Layer] = [(KEYWORD, given), (named.source, named.keywords)]
     problems += [f"{named.source}: " + unknown("keyword", key, valid) for key in named.keywords.keys() - valid]
-    cluster: dict[str, Origin] = {}
-    for source, layer in reversed(layers):
-        cluster |= {k: Origin(v, source) for k, v in layer.items() if k in CLUSTER_KEYWORDS and v is not None}
-    problems += _counts_and_name(cluster)
+    cluster = _for_the_cluster(layers, problems)
     config_name = cluster["config_name"].value if "config_name" in cluster else None
     site = problems.attempt(lambda: config.site(dialect, config_name), None)  # type: ignore[arg-type]
     resolved = None
@@ -123,25 +141,41 @@ def read_call(dialect: Dialect, given: Mapping[str, object], configuration: str 
     problems.raise_any()
     settings = config.jobqueue(dialect, config_name)  # type: ignore[arg-type]
     for key in config.CLUSTER_SETTINGS & settings.keys() - cluster.keys():
-        cluster[key] = Origin(settings[key], site.section)  # type: ignore[union-attr]
+        if settings[key] is not None:
+            cluster[key] = Origin(settings[key], site.section)  # type: ignore[union-attr]
     spec, asked = resolved  # type: ignore[misc]
-    return Call(spec, asked, cluster)
+    return Call(dialect, spec, asked, cluster)
 
 
-def _configuration(configuration: str | Configuration | None, dialect: Dialect) -> Configuration:
-    if configuration is None:
-        return NO_CONFIGURATION
-    found = read_configuration(configuration) if isinstance(configuration, str) else configuration
+def _configuration(configuration: object, dialect: Dialect) -> Configuration:
+    found = find_configuration(configuration)
     if found.system not in (None, dialect.name):
         Problems([f"{found.source} is for {found.system}, not for {dialect.name}"]).raise_any()
     return found
 
 
-def _counts_and_name(cluster: Mapping[str, Origin]) -> Problems:
+def _for_the_cluster(layers: Sequence[Layer], problems: Problems) -> dict[str, Origin]:
+    """Find what concerns the cluster, and note what can't be read."""
+    cluster: dict[str, Origin] = {}
+    for source, layer in reversed(layers):
+        cluster |= {k: Origin(v, source) for k, v in layer.items() if k in CLUSTER_KEYWORDS and v is not None}
+    problems += _counts_and_name(cluster)
+    if "template_dirs" in cluster:
+        config.directories("template_dirs", cluster["template_dirs"].value, problems)
+    return cluster
+
+
+def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
     problems = Problems()
     for key in ("n_workers", "n_jobs"):
         if key in cluster:
             problems.attempt(lambda key=key: whole(key, cluster[key].value, least=0), 0)  # type: ignore[misc]
+    for key in ("config_name", "interface", "protocol"):
+        if key in cluster and (value := cluster[key].value) and not isinstance(value, str):
+            problems.append(f"{key} must be text, not {value!r}")
+            del cluster[key]  # nobody could go on with it
+    if "scheduler_options" in cluster and not isinstance(options := cluster["scheduler_options"].value or {}, Mapping):
+        problems.append(f"scheduler_options must be a mapping, not {options!r}")
     if "name" in cluster and not str(cluster["name"].value).isprintable():
         problems.append(f"name={cluster['name'].value!r} can't hold line breaks or control characters")
     return problems

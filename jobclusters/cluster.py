@@ -18,7 +18,6 @@ from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.scheduler import Scheduler
 from distributed.utils import import_term
 
-from jobclusters import config
 from jobclusters.call import read_call
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.configurations import Configuration, read_file
@@ -103,7 +102,7 @@ class JobCluster(ElasticCluster):
         self._call = read_call(self.dialect, {"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
         self.spec = self._call.spec
         self._check()
-        self.template_dirs = (*map(config.expand, self._call.value("template_dirs", ())), *config.template_dirs())
+        self.template_dirs = self._call.template_dirs
         self._render(self.spec)  # a wrong template is told now
         workers, jobs = (int(self._call.value(key, 0)) for key in ("n_workers", "n_jobs"))
         self._changing = threading.RLock()

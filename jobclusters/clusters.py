@@ -11,7 +11,7 @@ import dask.config
 
 from jobclusters import config
 from jobclusters.cluster import JobCluster
-from jobclusters.configurations import Configuration, read_configuration, read_file
+from jobclusters.configurations import Configuration, find_configuration, read_file
 from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, unknown
@@ -226,10 +226,8 @@ class Cluster:
     def __new__(  # noqa: D102 -- it stands for a family of classes
         cls, *args: Any, configuration: str | Configuration | None = None, **keywords: Any
     ) -> JobCluster:
-        if isinstance(configuration, str):
-            configuration = read_configuration(configuration)
-        system = (configuration and configuration.system) or find_system()
-        return CLUSTERS[system](*args, configuration=configuration, **keywords)
+        found = find_configuration(configuration)
+        return CLUSTERS[found.system or find_system()](*args, configuration=found, **keywords)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **keywords: Any) -> JobCluster:

@@ -180,7 +180,7 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
     """Gather what the configuration says for jobs on a batch system."""
     check()
     settings = jobqueue(dialect, config_name)
-    for key, value in dialect.settings(os.environ, _read).items():
+    for key, value in own_settings(dialect).items():
         names = [key, *(old for old, new in dialect.renamed.items() if new == key)]
         if not any(settings.get(name) for name in names):
             settings[key] = value
@@ -206,6 +206,11 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
     )
 
 
+def own_settings(dialect: Dialect) -> Mapping[str, object]:
+    """Give what the batch system's own files and variables say."""
+    return dialect.settings(os.environ, _read)
+
+
 def _queues(dialect: Dialect, problems: Problems) -> dict[str, Queue]:
     where = f"jobclusters.queues.{dialect.name}"
     entries = dask.config.get(where, None) or {}
@@ -225,37 +230,27 @@ def _read(path: str) -> str:
 
 
 def template_dirs() -> tuple[str, ...]:
-    """Give ``jobclusters.template-dirs``, with ``~`` and variables expanded."""
-    load()
-    value = dask.config.get("jobclusters.template-dirs") or ()
-    return tuple(expand(path) for path in ([value] if isinstance(value, str) else value))
+    """Give ``jobclusters.template-dirs``, with ``~`` and variables expanded.
 
-
-def where(key: str, value: object) -> str:
-    """Say where a setting comes from.
-
-    Parameters
-    ----------
-    key
-        Such as ``jobqueue.slurm.queue``.
-    value
-        What it is now.
-
-    Returns
-    -------
-    str
-        A file, the environment, "default", or the program itself.
+    Raises
+    ------
+    InvalidRequest
+        If they aren't paths.
     """
-    if dask.config.get(key, None, config=dask.config.collect_env()) == value:
-        return f"{key} in the environment"
-    for path, found in reversed([*dask.config.collect_yaml(dask.config.paths, return_paths=True)]):
-        if dask.config.get(key, None, config=found) == value:
-            return f"{key} in {path}"
-    return "default" if key.startswith("jobqueue.") and _is_default(key, value) else f"{key}, set by the program"
+    load()
+    problems = Problems()
+    found = directories("jobclusters.template-dirs", dask.config.get("jobclusters.template-dirs"), problems)
+    problems.raise_any()
+    return found
 
 
-def _is_default(key: str, value: object) -> bool:
-    return any(dask.config.get(key, None, config=defaults) == value for defaults in _defaults())
+def directories(key: str, value: object, problems: Problems) -> tuple[str, ...]:
+    """Read one path or several, with ``~`` and variables expanded."""
+    paths = [value] if isinstance(value, (str, os.PathLike)) else value or ()
+    if not isinstance(paths, (list, tuple)) or not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        problems.append(f"{key} must be a list of directories, not {value!r}")
+        return ()
+    return tuple(expand(str(path)) for path in paths if str(path))
 
 
 def expand(path: str) -> str:

@@ -2,14 +2,14 @@
 
 A site's stand in its configuration, ``jobclusters.configurations``; a user's own are files, one for each, in
 ``~/.config/dask/jobclusters/`` (beside Dask's configuration, wherever that is). Of two with the same name the user's
-counts.
+file counts.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class Configuration:
     Attributes
     ----------
     source
-        Where it comes from, as a person is told it.
+        Where it stands: a section of the configuration, or a file.
     keywords
         Parameters of a cluster class, with underscores.
     system
@@ -42,6 +42,12 @@ class Configuration:
     keywords: Mapping[str, object]
     system: str | None = None
 
+
+#: Where a site's stand.
+SECTION = "jobclusters.configurations"
+
+#: A name that names a file, too.
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 #: What applies where nothing is asked for.
 NO_CONFIGURATION = Configuration("", {})
@@ -71,9 +77,13 @@ CLUSTER_KEYWORDS = frozenset(
 )
 
 
+#: Those of them that are objects of the program.
+_OBJECTS = frozenset({"job_cls", "loop"})
+
+
 def list_configurations() -> list[str]:
     """List the names that ``configuration=`` accepts."""
-    return sorted({*_of_the_site(), *(path.stem for path in _directory().glob("*.yaml"))})
+    return sorted({*_of_the_site(), *_own()})
 
 
 def show_configuration(name: str) -> dict[str, object]:
@@ -88,7 +98,7 @@ def show_configuration(name: str) -> dict[str, object]:
     return {**({"system": found.system} if found.system else {}), **found.keywords}
 
 
-def save_configuration(name: str, *, system: str | None = None, replace: bool = False, **keywords: object) -> Path:
+def save_configuration(name: str, /, *, system: str | None = None, replace: bool = False, **keywords: object) -> Path:
     """Save parameters of a cluster under a name.
 
     Parameters
@@ -113,7 +123,7 @@ def save_configuration(name: str, *, system: str | None = None, replace: bool = 
         With every keyword that means nothing or can't be written; if the name exists; if it can't be written.
     """
     path = _file(name)
-    entry = {**({"system": system} if system else {}), **keywords}
+    entry = {**({} if system is None else {"system": system}), **keywords}
     _read_entry(entry, f"configuration {name!r}")
     try:
         text = yaml.safe_dump({key.replace("_", "-"): value for key, value in entry.items()}, sort_keys=False)
@@ -124,13 +134,12 @@ def save_configuration(name: str, *, system: str | None = None, replace: bool = 
         ) from None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)  # others may read it, as they may Dask's files beside it
+        new = path.with_name(f".{uuid.uuid4().hex}")
         try:
-            _put(Path(file.name), path, replace)
+            new.write_text(text, encoding="utf-8")
+            _put(new, path, replace)
         finally:
-            Path(file.name).unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise InvalidRequest(f"configuration {name!r} can't be written: {error}") from None
     return path
@@ -154,42 +163,61 @@ def delete_configuration(name: str) -> None:
     InvalidRequest
         If there is none of this name, or it's the site's.
     """
-    try:
-        _file(name).unlink()
-    except FileNotFoundError:
-        if name in _of_the_site():
+    own = _own()
+    if str(name) not in own:
+        if str(name) in _of_the_site():
             raise InvalidRequest(
-                f"configuration {name!r} stands in the configuration files as jobclusters.configurations.{name}:"
-                " take it out there"
-            ) from None
-        raise InvalidRequest(unknown("configuration", name, list_configurations())) from None
+                f"configuration {name!r} stands in the configuration files as {SECTION}.{name}: take it out there"
+            )
+        raise InvalidRequest(unknown("configuration", name, list_configurations()))
+    try:
+        own[str(name)].unlink()
     except OSError as error:
         raise InvalidRequest(f"configuration {name!r} can't be deleted: {error}") from None
 
 
+def find_configuration(asked: object) -> Configuration:
+    """Find what ``configuration=`` asks for; None asks for nothing.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none of this name, or it isn't a name.
+    """
+    if asked is None or isinstance(asked, Configuration):
+        return asked or NO_CONFIGURATION
+    if not isinstance(asked, str):
+        raise InvalidRequest(
+            f"configuration must be a name, not {asked!r}: parameters are given as keywords (**parameters), and a file"
+            " with from_yaml(path)"
+        )
+    return read_configuration(asked)
+
+
 def read_configuration(name: str) -> Configuration:
     """Find a configuration by its name."""
-    path = _file(name)
-    if path.exists():
-        return read_file(path)
-    site = _of_the_site()
-    if name not in site:
+    own, site = _own(), _of_the_site()
+    if str(name) in own:
+        return read_file(own[str(name)])
+    if str(name) not in site:
         raise InvalidRequest(unknown("configuration", name, list_configurations()))
-    keywords, system = _read_entry(site[name], f"jobclusters.configurations.{name}")
-    return Configuration(f"configuration {name!r}", keywords, system)
+    where = f"{SECTION}.{name}"
+    keywords, system = _read_entry(site[str(name)], where)
+    return Configuration(where, keywords, system)
 
 
 def read_file(path: str | os.PathLike[str]) -> Configuration:
     """Read a configuration's file."""
-    file = Path(config.expand(str(path)))
+    file = config.expand(str(path))
+    where = f"configuration {file!r}"
     try:
-        entry = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"configuration {str(file)!r} can't be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise InvalidRequest(f"configuration {str(file)!r} is no YAML: {error}") from None
-    keywords, system = _read_entry(entry, str(file))
-    return Configuration(f"configuration {str(file)!r}", keywords, system)
+        entry = yaml.safe_load(Path(file).read_bytes())
+    except OSError as error:
+        raise InvalidRequest(f"{where} can't be read: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-13-45 is a ValueError
+        raise InvalidRequest(f"{where} is no YAML: {error}") from None
+    keywords, system = _read_entry(entry, where)
+    return Configuration(where, keywords, system)
 
 
 def _read_entry(entry: object, where: str) -> tuple[dict[str, object], str | None]:
@@ -198,10 +226,10 @@ def _read_entry(entry: object, where: str) -> tuple[dict[str, object], str | Non
     keywords = {str(key).replace("-", "_"): value for key, value in entry.items()}
     system = keywords.pop("system", None)
     problems = Problems()
-    if system is not None and system not in DIALECTS:
+    if system is not None and str(system) not in DIALECTS:
         problems.append(unknown("batch system", system, DIALECTS))
-    dialects = [DIALECTS[str(system)]] if system in DIALECTS else [*DIALECTS.values()]
-    valid = CLUSTER_KEYWORDS.union(*(job_keywords(dialect) for dialect in dialects))
+    dialects = [DIALECTS[str(system)]] if str(system) in DIALECTS else [*DIALECTS.values()]
+    valid = (CLUSTER_KEYWORDS - _OBJECTS).union(*(job_keywords(dialect) for dialect in dialects))
     problems += [unknown("keyword", key, valid) for key in keywords.keys() - valid]
     problems += bare_walltime(keywords.get("walltime"))
     if problems:
@@ -211,17 +239,27 @@ def _read_entry(entry: object, where: str) -> tuple[dict[str, object], str | Non
 
 def _of_the_site() -> Mapping[str, object]:
     config.load()
-    found = dask.config.get("jobclusters.configurations") or {}
-    if not isinstance(found, Mapping):
-        raise InvalidRequest(f"jobclusters.configurations must be a mapping of names to parameters, not {found!r}")
+    found = dask.config.get(SECTION) or {}
     return {str(name): entry for name, entry in found.items() if entry is not None}
 
 
+def _own() -> dict[str, Path]:
+    """Give the user's files, by name."""
+    try:
+        paths = [*_directory().iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise InvalidRequest(f"configurations can't be read: {error}") from None
+    return {path.stem: path for path in paths if path.suffix == ".yaml" and _NAME.fullmatch(path.stem)}
+
+
 def _directory() -> Path:
-    return Path(dask.config.PATH) / "jobclusters"
+    path = Path(dask.config.PATH)  # DASK_CONFIG may name a file
+    return (path.parent if path.is_file() else path) / "jobclusters"
 
 
 def _file(name: str) -> Path:
-    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
-        raise InvalidRequest(f"configuration={name!r} must be a name of letters, digits and _ . -, as it names a file")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidRequest(f"configuration {name!r}: a name is letters, digits and _ . -, as it names a file")
     return _directory() / f"{name}.yaml"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.config
-from distributed.security import Security
 
 from jobclusters.explain import Origin
 from jobclusters.network import check, choose, interfaces, worker_interface
 from jobclusters.words import ShellWord, Word
+
+if TYPE_CHECKING:
+    from distributed.security import Security
 
 logger = logging.getLogger(__name__)
 

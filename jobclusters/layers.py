@@ -63,6 +63,9 @@ _PLAIN_KEYS = ("cores", "memory", "gpus")
 _WAYS = (_SIZE_KEYS[:1], _SIZE_KEYS[1:], _PLAIN_KEYS)
 _SHAPE_KEYS = frozenset({*_PLAIN_KEYS, "processes", "job_cpu", "job_mem", "mem", "resource_spec"})
 
+#: What "" takes away altogether: it's no number.
+_NUMBERS = _SHAPE_KEYS | {*_SIZE_KEYS, "nthreads"}
+
 
 def job_keywords(dialect: Dialect) -> frozenset[str]:
     """Name all keywords of a job on this system, old names included."""
@@ -131,11 +134,19 @@ class Asked:
         Who says so.
     size
         None where cores and memory are given instead.
+    persons
+        The sources that are what a person says, the strongest first.
     """
 
     values: Mapping[str, object]
     sources: Mapping[str, str]
     size: Size | None
+    persons: tuple[str, ...] = ()
+
+    def rank(self, key: str) -> int:
+        """Give the place of who says it among persons; others come after them."""
+        source = self.sources.get(key)
+        return self.persons.index(source) if source in self.persons else len(self.persons)
 
 
 def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Problems) -> Asked:
@@ -153,13 +164,17 @@ def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Probl
         Where a sentence goes for everything that's wrong.
     """
     person = _laid(given, dialect)
+    away = {key for key, (value, _) in person.items() if key in _NUMBERS and value == ""}
+    person = {key: value for key, value in person.items() if key not in away}
     configured = _today(site.job, dialect)
-    if any(key in person for key in (*_SIZE_KEYS, *_PLAIN_KEYS)):
+    if ways := _ways(person):
         size = _size({key: value for key, (value, _) in person.items()}, site, problems)
+        away |= _other_ways(ways)
     else:
-        size = _size({key: configured[key] for key in _SIZE_KEYS if key in configured}, site, problems)
-    # A size says how large a job is; what the configuration says of that is for calls without one.
-    configured = {key: value for key, value in configured.items() if not (size and key in _SHAPE_KEYS)}
+        size = _size({key: configured[key] for key in _SIZE_KEYS if key in configured.keys() - away}, site, problems)
+    if size:  # it says how large a job is; what the configuration says of that is for calls without one
+        away |= _SHAPE_KEYS
+    configured = {key: value for key, value in configured.items() if key not in away}
     from_size = _today(size.keywords(dialect.name), dialect) if size else {}
     asked = {
         **_said_by(site.section, configured),
@@ -169,7 +184,12 @@ def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Probl
     if asked.get("worker_is_spot", (False, ""))[0] is True:
         spot = {key: value for key, value in site.spot.items() if value is not None and key not in person}
         asked.update(_said_by(f"jobclusters.spot.{dialect.name}", spot))
-    return Asked({key: value for key, (value, _) in asked.items()}, {key: by for key, (_, by) in asked.items()}, size)
+    return Asked(
+        values={key: value for key, (value, _) in asked.items()},
+        sources={key: by for key, (_, by) in asked.items()},
+        size=size,
+        persons=tuple(source for source, _ in given),
+    )
 
 
 def _said_by(source: str, layer: Mapping[str, object]) -> dict[str, tuple[object, str]]:
@@ -177,16 +197,23 @@ def _said_by(source: str, layer: Mapping[str, object]) -> dict[str, tuple[object
 
 
 def _laid(layers: Sequence[Layer], dialect: Dialect) -> dict[str, tuple[object, str]]:
-    """Lay the stronger over the weaker; one that says in another way how large a job is replaces that, too."""
+    """Lay the stronger over the weaker; one that says in another way how large a job is replaces that whole."""
     laid: dict[str, tuple[object, str]] = {}
     for source, layer in reversed(layers):
         over = _today(layer, dialect)
-        ways = [way for way in _WAYS if any(key in over for key in way)]
-        if ways:
-            replaced = {key for way in _WAYS if way not in ways for key in way}
-            laid = {key: value for key, value in laid.items() if key not in replaced}
+        if (ways := _ways(over)) and laid.keys() & _other_ways(ways):
+            laid = {key: value for key, value in laid.items() if key not in _other_ways(ways) | _SHAPE_KEYS}
         laid.update(_said_by(source, over))
     return laid
+
+
+def _ways(layer: Mapping[str, object]) -> list[tuple[str, ...]]:
+    """Give the ways in which a layer says how large a job is."""
+    return [way for way in _WAYS if any(layer.get(key) not in (None, "") for key in way)]
+
+
+def _other_ways(ways: Sequence[tuple[str, ...]]) -> set[str]:
+    return {key for way in _WAYS if way not in ways for key in way}
 
 
 def _today(layer: Mapping[str, object], dialect: Dialect) -> dict[str, object]:

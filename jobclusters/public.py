@@ -7,6 +7,7 @@ from dataclasses import replace
 from jobclusters import config
 from jobclusters.call import read_call
 from jobclusters.configurations import Configuration
+from jobclusters.connection import Network, connection_args
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, unknown
 from jobclusters.script import render
@@ -46,7 +47,8 @@ def job_script(system: str, *, configuration: str | Configuration | None = None,
     Returns
     -------
     str
-        The script; where the scheduler's address will stand it says so.
+        The script; where the scheduler's address will stand it says so. What only a cluster knows isn't in it: the
+        network that it chooses, and its certificates.
 
     Raises
     ------
@@ -75,5 +77,7 @@ def job_script(system: str, *, configuration: str | Configuration | None = None,
         raise InvalidRequest(unknown("batch system", system, DIALECTS))
     dialect = DIALECTS[system]
     call = read_call(dialect, keywords, configuration)
-    template_dirs = (*map(config.expand, call.value("template_dirs", ())), *config.template_dirs())
-    return render(replace(call.spec, worker_name="dask-worker"), dialect, template_dirs)
+    interface = call.value("interface") or None
+    args = connection_args(call.value("protocol"), None, Network(interface, interface, ""))
+    spec = replace(call.spec, worker_name="dask-worker", worker_args=call.spec.worker_args + args)
+    return render(spec, dialect, call.template_dirs)

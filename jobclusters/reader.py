@@ -44,7 +44,14 @@ class Reader:
     def text(self, key: str) -> str | None:
         """Read text that goes into a line of the script; empty text is none."""
         value = self.asked.get(key)
-        return None if value in (None, "") else self.line(key, str(value))
+        return None if value in (None, "") else self.line(key, self._plain(key, value))
+
+    def _plain(self, key: str, value: object) -> str:
+        """Refuse lists and mappings where text belongs."""
+        if isinstance(value, (Mapping, list, tuple, set, bytes)):
+            self.problems.append(f"{key} must be text, not {value!r}")
+            return ""
+        return str(value)
 
     def word(self, key: str) -> str | None:
         """Read text without spaces or quotes: the name of a queue, an account, ..."""
@@ -77,12 +84,12 @@ class Reader:
             example = [*value] if isinstance(value, Mapping) else [value]
             self.problems.append(f"{key} must be a list of texts, such as {example!r}, not {value!r}")
             return ()
-        return tuple(str(item) for item in value if item not in (None, ""))
+        return tuple(self._plain(key, item) for item in value if item not in (None, ""))
 
     def words(self, key: str) -> tuple[Word, ...]:
         """Read a command as a shell would; empty text is none."""
         value = self.asked.get(key)
-        return () if value is None else self._shell(key, str(value), words.split)
+        return () if value is None else self._shell(key, self._plain(key, value), words.split)
 
     def arguments(self, key: str) -> tuple[Word, ...]:
         """Read a list of arguments for a command."""

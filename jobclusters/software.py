@@ -33,7 +33,7 @@ class Software:
     environment
         Variables and their values, in this order.
     python
-        The interpreter in there; () leaves it to what the environment calls ``python``, or to the caller's own.
+        The interpreter in there: that of conda, venv or container unless said; () where none comes with it.
     dask_cuda
         Whether dask-cuda is in there.
     """
@@ -51,7 +51,7 @@ class Software:
     @property
     def own_python(self) -> bool:
         """Whether a Python comes with it."""
-        return bool(self.python or self.conda or self.venv or self.container)
+        return bool(self.python)
 
     @property
     def conda_directory(self) -> bool:
@@ -98,11 +98,12 @@ def read_software(value: object, named: Mapping[str, object], problems: Problems
     """
     where = "software"
     if isinstance(value, str):
-        if value not in named:
+        entries = {str(name): entry for name, entry in named.items() if entry is not None}
+        if value not in entries:
             hint = "; name it as jobclusters.software.<name> in the configuration, or give a mapping"
-            problems.append(unknown("software", value, named) + hint)
+            problems.append(unknown("software", value, entries) + hint)
             return NO_SOFTWARE
-        where, value = f"jobclusters.software.{value}", named[value]
+        where, value = f"jobclusters.software.{value}", entries[value]
     if not isinstance(value, Mapping):
         problems.append(f"{where} must be a mapping with some of {', '.join(KEYS)}, not {value!r}")
         return NO_SOFTWARE
@@ -114,24 +115,40 @@ def read_software(value: object, named: Mapping[str, object], problems: Problems
 
 
 def _read(read: Reader) -> Software:
-    ways = [key for key in ("conda", "venv", "container") if read.asked.get(key) is not None]
+    ways = [key for key in ("conda", "venv", "container") if read.asked.get(key) not in (None, "")]
     if len(ways) > 1:
         read.problems.append(f"{' and '.join(ways)} each bring a Python: give only one of them")
-    modules = read.asked.get("modules")
-    if isinstance(modules, str):  # as one says it: "gcc python/3.12"
-        read = Reader({**read.asked, "modules": modules.split()}, read.problems)
-    container = _path(read, "container")
+    conda, venv, container = (_path(read, key) for key in ("conda", "venv", "container"))
     return Software(
-        modules=read.texts("modules"),
-        conda=_path(read, "conda"),
-        venv=_path(read, "venv"),
+        modules=_modules(read),
+        conda=conda,
+        venv=venv,
         container=container,
         container_command=read.words("container_command") or ((_APPTAINER,) if container else ()),
         container_options=read.arguments("container_options"),
         environment=_environment(read),
-        python=read.words("python"),
+        python=read.words("python") or _usual_python(read, ways),
         dask_cuda=read.flag("dask_cuda", False),
     )
+
+
+def _usual_python(read: Reader, ways: list[str]) -> tuple[Word, ...]:
+    """Name the interpreter by its path, so that no other is run where it's missing."""
+    if "container" in ways:
+        return ("python",)
+    if "conda" in ways:
+        return (ShellWord('"$CONDA_PREFIX/bin/python"'),)
+    return (read.one("venv", f"{read.asked['venv']}/bin/python"),) if "venv" in ways else ()
+
+
+def _modules(read: Reader) -> tuple[str, ...]:
+    modules = read.asked.get("modules")
+    if isinstance(modules, str):  # as one says it: "gcc python/3.12"
+        modules = modules.split()
+    if isinstance(modules, Mapping):
+        read.problems.append(f"modules must be a list of names, such as ['gcc/12'], not {modules!r}")
+        return ()
+    return Reader({"modules": modules}, read.problems).texts("modules")
 
 
 def _path(read: Reader, key: str) -> Word | None:
@@ -146,6 +163,11 @@ def _environment(read: Reader) -> tuple[tuple[str, Word], ...]:
         return ()
     if bad := [str(name) for name in variables if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII)]:
         read.problems.append(f"environment: {', '.join(bad)} can't be the name of a variable")
-    return tuple(
-        (str(name), read.one("environment", "" if value is None else str(value))) for name, value in variables.items()
-    )
+    return tuple((str(name), _value(read, str(name), value)) for name, value in variables.items())
+
+
+def _value(read: Reader, name: str, value: object) -> Word:
+    if isinstance(value, bool):  # YAML reads true, yes and on alike
+        read.problems.append(f"environment: {name} is {value!r}: write it in quotes, as the program reads it")
+    one = Reader({name: value}, read.problems).text(name)
+    return read.one(name, one or "")

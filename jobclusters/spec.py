@@ -103,7 +103,12 @@ class JobSpec:
     @property
     def worker_per_gpu(self) -> bool:
         """Whether the script starts several workers, each with a GPU of its own."""
-        return self.gpus > 1 and self.processes == self.gpus and self.worker_command != CUDA_WORKER
+        return self.gpus > 1 and self.processes == self.gpus and not self.cuda_worker
+
+    @property
+    def cuda_worker(self) -> bool:
+        """Whether dask-cuda starts the workers."""
+        return self.worker_command == CUDA_WORKER
 
     @property
     def memory_per_core(self) -> int:
@@ -248,3 +253,6 @@ CUDA_OPTIONS = frozenset(
         "worker-port",
     }
 )
+
+#: Flags that only ``dask worker`` has.
+DASK_OPTIONS = frozenset({*WORKER_OPTIONS.values(), "nworkers", "nanny-port", "scheduler-sni"} - CUDA_OPTIONS)

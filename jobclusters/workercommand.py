@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jobclusters.errors import unknown
-from jobclusters.layers import KEYWORD, Asked, Site
+from jobclusters.layers import Asked, Site
 from jobclusters.reader import Reader
 from jobclusters.software import NO_SOFTWARE, Software, read_software
 from jobclusters.spec import (
     CUDA_OPTIONS,
     CUDA_WORKER,
+    DASK_OPTIONS,
     DASK_WORKER,
     WORKER_OPTIONS,
     memory_limit,
@@ -27,8 +28,9 @@ def read_worker(read: Reader, shape: Mapping[str, object], asked: Asked, site: S
         software = read_software(value, site.software, read.problems)
     python, ours = _python(read, asked, software, site)
     nanny, class_args = _worker_class(read, read.flag("nanny", True))
-    dask_cuda = site.dask_cuda if ours else software.dask_cuda
-    command = read.words("worker_command") or _usual_command(gpus, processes, nanny, dask_cuda)
+    extra = read.arguments("worker_extra_args")
+    dask_cuda = (site.dask_cuda if ours else software.dask_cuda) and not _plain_only(read, extra)
+    command = _said_command(read, asked, site) or _usual_command(gpus, processes, nanny, dask_cuda)
     args = _shared_args(read, command, processes, gpus, nanny)
     compare = not ours and command in (DASK_WORKER, CUDA_WORKER)
     options = _options(read, command)
@@ -38,11 +40,16 @@ def read_worker(read: Reader, shape: Mapping[str, object], asked: Asked, site: S
         "versions": site.versions if compare else None,
         "python": software.command(python, gpus),
         "worker_command": command,
-        "worker_args": (*args, *read.arguments("worker_extra_args"), *class_args, *options),
+        "worker_args": (*args, *extra, *class_args, *options),
         "shebang": read.text("shebang") or "#!/usr/bin/env bash",
         "prologue": read.lines("job_script_prologue"),
         "epilogue": read.lines("job_script_epilogue"),
     }
+
+
+def python_counts(asked: Asked) -> bool:
+    """Tell whether ``python=`` wins over the software's: said by a person, and nobody stronger says ``software=``."""
+    return asked.rank("python") < len(asked.persons) and asked.rank("python") <= asked.rank("software")
 
 
 def _python(read: Reader, asked: Asked, software: Software, site: Site) -> tuple[tuple[Word, ...], bool]:
@@ -51,11 +58,26 @@ def _python(read: Reader, asked: Asked, software: Software, site: Site) -> tuple
     Of a person's ``python=``, the software's and the site's, the first there is.
     """
     words = read.words("python")
-    if software.own_python and not (words and asked.sources["python"].startswith((KEYWORD, "configuration"))):
-        words = software.python or ("python",)
+    if software.own_python and not (words and python_counts(asked)):
+        words = software.python
     if not words:
         return (site.python,), True
     return (("env", *words) if assigns(words[0]) else words), False  # "FOO=1 python" behind the script's exec
+
+
+def _plain_only(read: Reader, extra: tuple[Word, ...]) -> bool:
+    """Tell whether something is asked of the workers that dask-cuda's can't do."""
+    options = read.asked.get("worker_options")
+    flags = {WORKER_OPTIONS.get(str(key)) for key in options} if isinstance(options, Mapping) else set()
+    flags |= {str(word)[2:].partition("=")[0] for word in extra if str(word).startswith("--")}
+    return not DASK_OPTIONS.isdisjoint(flags)
+
+
+def _said_command(read: Reader, asked: Asked, site: Site) -> tuple[Word, ...]:
+    """Give the worker's command that somebody asks for; dask-jobqueue's default isn't somebody."""
+    command = read.words("worker_command")
+    default = command == DASK_WORKER and asked.sources["worker_command"] == site.section
+    return () if default else command
 
 
 def _usual_command(gpus: int, processes: int, nanny: bool, dask_cuda: bool) -> tuple[Word, ...]:

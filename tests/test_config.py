@@ -21,7 +21,7 @@ SETTINGS = {
     "cores": (24, "--cpus-per-task=24"),
     "memory": ("128GB", "--mem=122071M"),
     "processes": (3, "--nworkers 3"),
-    "python": ("python3.11", "exec python3.11 -m"),
+    "python": ("python3.11", "exec python3.11 -c"),
     "death-timeout": (77, "--death-timeout 77"),
     "local-directory": ("/scratch", "--local-directory /scratch"),
     "extra": (["--lifetime", "1h"], "--lifetime 1h"),

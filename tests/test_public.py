@@ -64,7 +64,7 @@ def test_all_problems_of_a_call():
 
 def test_workers_run_this_python_unless_told_otherwise():
     assert f"\nexec {shlex.quote(sys.executable)} -m " in job_script("slurm", worker_size="large")
-    assert "\nexec python3 -m " in job_script("slurm", worker_size="large", python="python3")
+    assert "\nexec python3 -c " in job_script("slurm", worker_size="large", python="python3")
 
 
 def test_no_scheduler_yet_is_said():

@@ -1,4 +1,4 @@
-"""Job scripts: compared whole with tests/scripts/, checked by bash and shellcheck, and run.
+"""Job scripts: compared whole with tests/scripts/, checked by shells and shellcheck, and run.
 
 After a change of the templates: ``pytest tests/test_script.py --rewrite-scripts``, and read the difference.
 """
@@ -11,22 +11,22 @@ import subprocess
 import sysconfig
 import time
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import yaml
+from golden import CASES, SILENT, SIZES, SMALL, script, site
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobclusters import config
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, TemplateError
+from jobclusters.keeper import job_of
+from jobclusters.layers import job_keywords
 from jobclusters.request import resolve
 from jobclusters.script import command, directive, render, shell
 
 SCRIPTS = Path(__file__).parent / "scripts"
-OURS = yaml.safe_load(Path(config.__file__).with_name("jobclusters.yaml").read_text())["jobclusters"]
 
 SITE_TEMPLATE = """\
 {% extends "jobclusters/slurm.sh.j2" %}
@@ -41,124 +41,10 @@ module load site/default
 """
 
 
-def script(system="slurm", *, first=None, count=1, exclude=(), worker_name="dask-worker", template_dirs=(), **keywords):
-    """Render what a cluster would submit; ``first`` makes it the script of an array, ``exclude`` names bad nodes."""
-    dialect = DIALECTS[system]
-    keywords = {"python": "python", **keywords}
-    site = replace(config.site(dialect), versions=VERSIONS if "software" in keywords else None, dask_cuda=False)
-    spec = resolve(dialect, keywords, site, worker_name, "tcp://10.0.0.1:8786")
-    return render(replace(spec, first=first, count=count, exclude=exclude), dialect, template_dirs)
-
-
-#: Of Python and distributed at the scheduler.
-VERSIONS = ("3.12.1", "2026.8.0")
-
-
-SMALL = {"cores": 1, "memory": "1 GiB"}
-FULL = {
-    "worker_size": "large",
-    "processes": 2,
-    "nthreads": 2,
-    "job_name": "my job",
-    "queue": "normal",
-    "walltime": "1-12",
-    "log_directory": "/my logs/",
-    "shebang": "#!/bin/bash",
-    "python": "apptainer exec 'my image.sif' python",
-    "local_directory": "$TMPDIR/dask",
-    "death_timeout": 300,
-    "job_extra_directives": ["--exclusive", "--mail-type=END"],
-    "job_script_prologue": ["module load python", "export OMP_NUM_THREADS=1"],
-    "worker_extra_args": ["--lifetime", "55m", "--preload 'my module'"],
-    "worker_class": "mine.Nanny",
-    "worker_options": {"resources": {"fast": 1}},
-}
-CASES = {
-    **{f"slurm-size-{size}": {"worker_size": size} for size in OURS["sizes"]},
-    "slurm-slides": {
-        "queue": "normal",
-        "cores": 24,
-        "memory": "128GB",
-        "walltime": "02:00:00",
-        "job_extra": ["--constraint=haswell"],
-    },
-    "slurm-full": {**FULL, "account": "physics", "qos": "low", "job_cpu": 4, "job_mem": "20G"},
-    "slurm-spot": {"worker_size": "large", "worker_is_spot": True, "queue": "spot", "qos": "low"},
-    "slurm-gpu": {"cores": 8, "memory": "61 GB", "gpus": 1},
-    "slurm-gpu-type": {"worker_size": "p38xlarge", "gpu_type": "v100"},
-    "slurm-gpus-of-one-worker": {"worker_size": "p38xlarge", "processes": 1},
-    "slurm-epilogue": {**SMALL, "job_script_epilogue": ["rm -rf /scratch/mine", "echo finished"]},
-    "slurm-array": {**SMALL, "first": 7, "worker_name": "C"},
-    "slurm-array-gpu": {"worker_size": "p38xlarge", "first": 0, "worker_name": "C"},
-    "slurm-log-directory": {**SMALL, "log_directory": "/my logs"},
-    "slurm-log-directory-array": {**SMALL, "log_directory": "/logs", "first": 0},
-    "slurm-exclude": {**SMALL, "exclude": ("c1", "c7")},
-    "slurm-site-template": {**SMALL, "job_script_prologue": ["module load mine"]},
-    "slurm-unlimited": {**SMALL, "walltime": "unlimited"},
-    "slurm-fragments": {
-        **SMALL,
-        "python": "OMP_NUM_THREADS=1 $(command -v python)",
-        "local_directory": "${TMPDIR:-/tmp}/my dask",
-        "worker_extra_args": ["--contact-address=tcp://$(hostname -i)", "--preload ~/mine.py"],
-    },
-    "slurm-skip-long": {**SMALL, "job_directives_skip": ["--mem", "--ntasks"]},
-    "slurm-skip-short": {**SMALL, "job_directives_skip": ["-t", "-n", "-J"]},
-    "slurm-skip-value": {**SMALL, "job_directives_skip": ["--nodes=1", "-n 1", "--cpus-per-task=2", "--mem=1G"]},
-    "local-large": {"worker_size": "large"},
-    "local-full": FULL,
-    "local-gpu": {"worker_size": "p38xlarge"},
-    "local-unlimited": {**SMALL, "walltime": "unlimited"},
-    "local-array": {**SMALL, "first": 3, "worker_name": "C", "log_directory": "/logs"},
-}
-for each in ("pbs", "torque", "lsf"):
-    CASES |= {f"{each}-size-{size}": {"worker_size": size} for size in OURS["sizes"]}
-    CASES |= {
-        f"{each}-full": {
-            **FULL,
-            "job_name": "my-job",
-            "account": "physics",
-            "job_extra_directives": ["-m e", "-M me@here"],
-            "queue": "normal",
-        },
-        f"{each}-spot": {"worker_size": "large", "worker_is_spot": True, "queue": "spot"},
-        f"{each}-gpu": {"cores": 8, "memory": "61 GB", "gpus": 1},
-        f"{each}-gpu-type": {"worker_size": "p38xlarge", "gpu_type": "v100"},
-        f"{each}-gpus-of-one-worker": {"worker_size": "p38xlarge", "processes": 1},
-        f"{each}-epilogue": {**SMALL, "job_script_epilogue": ["rm -rf /scratch/mine"]},
-        f"{each}-array": {**SMALL, "first": 7, "count": 3, "worker_name": "C"},
-        f"{each}-array-gpu": {"worker_size": "p38xlarge", "first": 0, "count": 2, "worker_name": "C"},
-        f"{each}-log-directory": {**SMALL, "log_directory": "/my logs"},
-        f"{each}-log-directory-array": {**SMALL, "log_directory": "/logs", "first": 0, "count": 2},
-        f"{each}-rounded-up": {**SMALL, "memory": "1000000001", "walltime": timedelta(hours=1, seconds=0.5)},
-        f"{each}-bare-walltime": {**SMALL, "walltime": "00:10"},
-        f"{each}-exclude": {**SMALL, "exclude": ("c1", "c7")},
-    }
-CASES |= {
-    "pbs-resource-spec": {"worker_size": "p38xlarge", "resource_spec": "select=1:ncpus=32:mem=250gb:ngpus=4:model=x"},
-    "torque-resource-spec": {**SMALL, "resource_spec": "nodes=1:ppn=1:fast,pmem=1gb"},
-    "pbs-project": {**SMALL, "project": "physics"},
-    "pbs-skip": {**SMALL, "job_directives_skip": ["-N", "walltime"]},
-    "torque-skip": {**SMALL, "job_directives_skip": ["-l", "-j oe"]},
-    "lsf-skip": {**SMALL, "job_directives_skip": ["-R", "-J", "-o"], "first": 0, "count": 2},
-    "lsf-ncpus-mem": {**SMALL, "ncpus": 4, "mem": 3_000_000_001, "project": "physics", "use_stdin": False},
-    "lsf-units": {"worker_size": "large", "lsf_units": "gb"},
-}
-SMP = {"parallel_environment": "smp"}
-CASES |= {f"sge-size-{size}": {"worker_size": size, **SMP} for size in OURS["sizes"]}
-CASES |= {
-    "sge-full": {**FULL, **SMP, "job_name": "my.job", "account": "physics", "job_extra_directives": ["-M me@x.org"]},
-    "sge-spot": {"worker_size": "large", **SMP, "worker_is_spot": True, "queue": "spot.q"},
-    "sge-gpu-type": {"worker_size": "p38xlarge", **SMP, "gpu_type": "v100", "gpu_type_complex": "card"},
-    "sge-gpus-of-one-worker": {"worker_size": "p38xlarge", **SMP, "processes": 1},
-    "sge-epilogue": {**SMALL, "job_script_epilogue": ["echo finished"]},
-    "sge-array": {**SMALL, "first": 7, "worker_name": "C", "log_directory": "/logs"},
-    "sge-array-gpu": {"worker_size": "p38xlarge", **SMP, "first": 0, "worker_name": "C"},
-    "sge-exclude": {**SMALL, "exclude": ("c1", "c7")},
-    "sge-unlimited": {**SMALL, "walltime": "unlimited"},
-    "sge-resource-spec": {"worker_size": "large", "resource_spec": "m_mem_free=8G,exclusive"},
-    "sge-complexes": {"worker_size": "p38xlarge", **SMP, "memory_complex": "mem_free", "gpu_complex": "ngpus"},
-    "sge-skip": {**SMALL, "job_directives_skip": ["-cwd", "-S", "h_vmem", "-l h_rt=00:30:00"]},
-}
+def compare(text, file, request):
+    if request.config.getoption("--rewrite-scripts"):
+        file.write_text(text)
+    assert text == file.read_text()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -168,24 +54,64 @@ def test_script(case, request, tmp_path):
         (tmp_path / "slurm.sh.j2").write_text(SITE_TEMPLATE)
         template_dirs = (str(tmp_path),)
     text = script(case.partition("-")[0], template_dirs=template_dirs, **CASES[case])
-    file = SCRIPTS / f"{case}.sh"
-    if request.config.getoption("--rewrite-scripts"):
-        file.write_text(text)
-    assert text == file.read_text()
+    compare(text, SCRIPTS / f"{case}.sh", request)
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_sizes(case, request):
+    """All of a system in one file, to be read from the smallest to the largest."""
+    texts = {size: script(case.partition("-")[0], **keywords) for size, keywords in SIZES[case].items()}
+    text = "".join(f"======== {size}\n{text}\n" for size, text in texts.items())
+    compare(text, SCRIPTS / f"{case}.txt", request)
 
 
 def test_there_are_no_other_scripts():
-    assert {file.stem for file in SCRIPTS.iterdir()} == set(CASES)
+    assert {file.name for file in SCRIPTS.iterdir()} == {*(f"{c}.sh" for c in CASES), *(f"{c}.txt" for c in SIZES)}
 
 
-def test_bash_can_read_the_scripts():
+def changes(system, keywords, keyword):
+    """Tell whether the script would be another without this keyword, or none."""
+    try:
+        return script(system, **{k: v for k, v in keywords.items() if k != keyword}) != script(system, **keywords)
+    except InvalidRequest:
+        return True
+
+
+@pytest.mark.parametrize("system", DIALECTS)
+def test_every_keyword_is_seen_in_a_golden_script(system):
+    """A keyword in no case of golden.py, or without an effect in any of them, has not been looked at."""
+    valid = job_keywords(DIALECTS[system])
+    cases = [keywords for case, keywords in CASES.items() if case.partition("-")[0] == system]
+    given = {keyword for keywords in cases for keyword in keywords if keyword in valid}
+    seen = {word for word in given if any(changes(system, each, word) for each in cases if word in each)}
+    assert (valid - given, given - seen) == (set(), SILENT.get(system, set()))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Give a file for each golden script, those of the sizes included."""
+    directory = tmp_path_factory.mktemp("scripts")
     for file in SCRIPTS.iterdir():
-        subprocess.run(["bash", "-n", file], check=True)
+        if file.suffix == ".sh":
+            (directory / file.name).write_text(file.read_text())
+        else:
+            _, *parts = re.split(r"^======== (.*)\n", file.read_text(), flags=re.MULTILINE)
+            for size, text in zip(parts[::2], parts[1::2], strict=True):
+                (directory / f"{file.stem}-{size}.sh").write_text(text)
+    assert len(list(directory.iterdir())) == len(CASES) + sum(map(len, SIZES.values()))
+    return sorted(directory.iterdir())
 
 
-def test_shellcheck_finds_nothing():
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_a_shell_can_read_the_scripts(shell, files):
+    for file in files:
+        subprocess.run([shell, "-n", file], check=True)
+
+
+def test_shellcheck_finds_nothing(files):
     program = Path(sysconfig.get_path("scripts"), "shellcheck")
-    done = subprocess.run([program, *sorted(SCRIPTS.iterdir())], capture_output=True, text=True, check=False)
+    # Which file of modules or of an environment is sourced is known on the node only.
+    done = subprocess.run([program, "--exclude=SC1090", *files], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0)
 
 
@@ -350,15 +276,34 @@ def test_worker_command(run):
         ("lsf", None, {"LSB_JOBINDEX": "0"}, "C-3"),
         ("lsf", 7, {"LSB_JOBINDEX": "1"}, "C-3-7"),
         ("sge", None, {"SGE_TASK_ID": "undefined", "RESTARTED": "0"}, "C-3"),
-        ("sge", None, {"SGE_TASK_ID": "undefined", "RESTARTED": "1"}, "C-3-r1"),
         ("sge", 7, {"SGE_TASK_ID": "1"}, "C-3-7"),
-        ("sge", 7, {"SGE_TASK_ID": "3", "RESTARTED": "1"}, "C-3-9-r1"),
         ("local", None, {}, "C-3"),
         ("local", 7, {"JOBCLUSTERS_TASK_ID": "5"}, "C-3-12"),
     ],
 )
 def test_worker_name(run, system, first, variables, name):
     assert name_of(run(script(system, **SMALL, first=first, worker_name="C-3"), **variables)) == name
+
+
+@pytest.mark.parametrize(
+    ("system", "first", "variables"),
+    [
+        ("sge", None, {"SGE_TASK_ID": "undefined", "RESTARTED": "1"}),
+        ("sge", 7, {"SGE_TASK_ID": "3", "RESTARTED": "1"}),
+        ("lsf", None, {"LSB_JOBINDEX": "0", "LSB_RESTART": "Y"}),
+        ("lsf", 7, {"LSB_JOBINDEX": "3", "LSB_RESTART": "Y"}),
+    ],
+)
+def test_each_restart_has_a_name_of_its_own(run, system, first, variables):
+    """Where the batch system doesn't count them: a worker of the last run may still be known to the scheduler."""
+    (run.directory / "bin" / "date").write_text('#!/bin/sh\necho "$NOW"\n')
+    (run.directory / "bin" / "date").chmod(0o755)
+    text = script(system, **SMALL, first=first, worker_name="C-3")
+    job = "C-3" if first is None else "C-3-9"
+    for now in ("1795262946", "1795262977"):
+        name = name_of(run(text, NOW=now, **variables))
+        assert name == f"{job}-r{now}"
+        assert job_of(name, {job}) == job
 
 
 @pytest.mark.parametrize("word", [*filter(None, HOSTILE), "$HOME", "~/x", "${X:-y}"])
@@ -431,7 +376,7 @@ def test_worker_command_with_a_variable(run):
 
 def test_what_is_not_the_users_command_is_not_filled_in(run):
     """The scheduler's address and what a cluster adds to its workers' arguments, say a certificate's path."""
-    spec = resolve(DIALECTS["slurm"], {**SMALL, "python": "python"}, config.site(DIALECTS["slurm"]), "C", "tcp://$HOST")
+    spec = resolve(DIALECTS["slurm"], SMALL, site(DIALECTS["slurm"]), "C", "tcp://$HOST")
     words = run(
         render(replace(spec, worker_args=(*spec.worker_args, "--tls-key", "~/$USER/`x`")), DIALECTS["slurm"]), HOST="x"
     )

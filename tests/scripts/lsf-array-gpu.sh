@@ -8,6 +8,7 @@
 #BSUB -J "dask-worker[1-2]"
 
 name=C-$((LSB_JOBINDEX + -1))
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}

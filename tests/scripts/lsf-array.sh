@@ -7,4 +7,5 @@
 #BSUB -J "dask-worker[1-3]"
 
 name=C-$((LSB_JOBINDEX + 6))
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

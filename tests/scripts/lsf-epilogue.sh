@@ -7,6 +7,7 @@
 #BSUB -W 00:30
 
 name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 &
@@ -21,4 +22,5 @@ for process in $workers; do
   [ "$code" = 0 ] || status=$code
 done
 rm -rf /scratch/mine
+echo finished
 exit "$status"

@@ -8,6 +8,7 @@
 #BSUB -W 00:30
 
 name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}

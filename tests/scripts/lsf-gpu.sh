@@ -8,4 +8,5 @@
 #BSUB -W 00:30
 
 name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --nanny --resources GPU=1 --death-timeout 60

@@ -8,4 +8,5 @@
 #BSUB -W 00:30
 
 name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 209426MiB --nanny --resources GPU=4 --death-timeout 60

@@ -7,4 +7,5 @@
 #BSUB -W 00:30
 
 name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

@@ -5,4 +5,5 @@
 #BSUB -J "dask-worker[1-2]"
 
 name=dask-worker-$((LSB_JOBINDEX + -1))
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

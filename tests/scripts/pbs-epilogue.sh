@@ -19,4 +19,5 @@ for process in $workers; do
   [ "$code" = 0 ] || status=$code
 done
 rm -rf /scratch/mine
+echo finished
 exit "$status"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #PBS -N dask-worker
 #PBS -j oe
-#PBS -q spot
+#PBS -q preemptable
 #PBS -l select=1:ncpus=2:mem=15259mb
 #PBS -l walltime=00:30:00
 #PBS -r y

@@ -9,7 +9,7 @@
 #$ -l h_rt=00:30:00
 
 name=C-$((SGE_TASK_ID + -1))
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}

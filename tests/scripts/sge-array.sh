@@ -3,10 +3,9 @@
 #$ -S /bin/bash
 #$ -cwd
 #$ -j y
-#$ -o /logs/
 #$ -l h_vmem=1024M
 #$ -l h_rt=00:30:00
 
 name=C-$((SGE_TASK_ID + 6))
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

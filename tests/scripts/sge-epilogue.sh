@@ -7,7 +7,7 @@
 #$ -l h_rt=00:30:00
 
 name=dask-worker
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 &
@@ -21,5 +21,6 @@ for process in $workers; do
   done
   [ "$code" = 0 ] || status=$code
 done
+rm -rf /scratch/mine
 echo finished
 exit "$status"

@@ -10,7 +10,7 @@
 #$ -l h_rt=00:30:00
 
 name=dask-worker
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}

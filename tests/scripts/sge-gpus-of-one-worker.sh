@@ -9,5 +9,5 @@
 #$ -l h_rt=00:30:00
 
 name=dask-worker
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 209426MiB --nanny --resources GPU=4 --death-timeout 60

@@ -3,9 +3,10 @@
 #$ -S /bin/bash
 #$ -cwd
 #$ -j y
+#$ -pe smp 2
 #$ -l m_mem_free=8G,exclusive
 #$ -l h_rt=00:30:00
 
 name=dask-worker
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 13732MiB --nanny --death-timeout 60

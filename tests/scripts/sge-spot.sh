@@ -3,12 +3,12 @@
 #$ -S /bin/bash
 #$ -cwd
 #$ -j y
-#$ -q spot.q
+#$ -q preemptable
 #$ -pe smp 2
 #$ -l h_vmem=7630M
 #$ -l h_rt=00:30:00
 #$ -r y
 
 name=dask-worker
-[ "${RESTARTED:-0}" = 0 ] || name=$name-r$RESTARTED
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 13732MiB --nanny --death-timeout 60

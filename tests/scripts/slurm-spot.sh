@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=dask-worker
-#SBATCH --partition=spot
+#SBATCH --partition=preemptable
 #SBATCH --qos=low
 #SBATCH --nodes=1
 #SBATCH --ntasks=1

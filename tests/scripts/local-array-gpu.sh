@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+#JOB --name=dask-worker
+#JOB --cores=32
+#JOB --memory=232697M
+#JOB --gpus=4
+
+name=C-$((JOBCLUSTERS_TASK_ID + 0))
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
+number=0
+for gpu in $(echo "$gpus" | tr ',' ' '); do
+  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --nanny --resources GPU=1 --death-timeout 60 &
+  workers="$workers $!"
+  number=$((number + 1))
+done
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+exit "$status"

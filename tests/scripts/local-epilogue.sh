@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+#JOB --name=dask-worker
+#JOB --cores=1
+#JOB --memory=1024M
+
+name=dask-worker
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 &
+workers=$!
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+rm -rf /scratch/mine
+echo finished
+exit "$status"

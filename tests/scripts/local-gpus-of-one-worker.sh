@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+#JOB --name=dask-worker
+#JOB --cores=32
+#JOB --memory=232697M
+#JOB --gpus=4
+
+name=dask-worker
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 209426MiB --nanny --resources GPU=4 --death-timeout 60

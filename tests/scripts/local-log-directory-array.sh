@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+#JOB --name=dask-worker
+#JOB --output=/logs/dask-worker-%j.out
+#JOB --cores=1
+#JOB --memory=1024M
+
+name=dask-worker-$((JOBCLUSTERS_TASK_ID + 0))
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

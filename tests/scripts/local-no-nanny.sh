@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+#JOB --name=dask-worker
+#JOB --cores=1
+#JOB --memory=1024M
+
+name=dask-worker
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --no-nanny --death-timeout 60

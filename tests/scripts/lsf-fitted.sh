@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+#BSUB -J dask-worker
+#BSUB -o ./dask-worker-%J.out
+#BSUB -n 6
+#BSUB -M 20971520
+#BSUB -R "rusage[mem=20480] span[hosts=1]"
+#BSUB -gpu "num=2:mode=exclusive_process"
+#BSUB -W 00:30
+
+name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+gpus=${CUDA_VISIBLE_DEVICES:-0,1}
+number=0
+for gpu in $(echo "$gpus" | tr ',' ' '); do
+  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 3 --memory-limit 9216MiB --nanny --resources GPU=1 --death-timeout 60 &
+  workers="$workers $!"
+  number=$((number + 1))
+done
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+exit "$status"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#BSUB -J dask-worker
+#BSUB -o ./dask-worker-%J.out
+#BSUB -P physics
+#BSUB -n 4
+#BSUB -M 4194304
+#BSUB -R "rusage[mem=4096] span[hosts=1]"
+#BSUB -N
+
+module load python
+name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 3686MiB --nanny --death-timeout 60 --lifetime 55m

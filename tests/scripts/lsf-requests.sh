@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+#BSUB -J dask-worker
+#BSUB -o ./dask-worker-%J.out
+#BSUB -n 4
+#BSUB -M 2929688
+#BSUB -R "rusage[mem=2862] span[hosts=1]"
+#BSUB -W 00:30
+
+name=dask-worker
+[ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+#PBS -N dask-worker
+#PBS -j oe
+#PBS -l select=1:ncpus=1:mem=1024mb
+#PBS -l walltime=00:30:00
+
+name=dask-worker
+exec python -m my.cli "${MODE:-fast}" tcp://10.0.0.1:8786 --name "$name" --nthreads 3 --memory-limit 921MiB --death-timeout 60

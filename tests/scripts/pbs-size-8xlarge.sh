@@ -1,8 +1,0 @@
-#!/usr/bin/env bash
-#PBS -N dask-worker
-#PBS -j oe
-#PBS -l select=1:ncpus=32:mem=244141mb
-#PBS -l walltime=00:30:00
-
-name=dask-worker
-exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 32 --memory-limit 219726MiB --nanny --death-timeout 60

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -pe smp 8
+#$ -l h_vmem=7272M
+#$ -l gpu=1
+#$ -l h_rt=00:30:00
+
+name=dask-worker
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --nanny --resources GPU=1 --death-timeout 60

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -o /logs/
+#$ -l h_vmem=1024M
+#$ -l h_rt=00:30:00
+
+name=dask-worker-$((SGE_TASK_ID + -1))
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

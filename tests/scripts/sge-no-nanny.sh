@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -l h_vmem=1024M
+#$ -l h_rt=00:30:00
+
+name=dask-worker
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --no-nanny --death-timeout 60

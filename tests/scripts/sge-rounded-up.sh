@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+#$ -N dask-worker
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -l h_vmem=954M
+#$ -l h_rt=01:00:01
+
+name=dask-worker
+[ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 853MiB --nanny --death-timeout 60

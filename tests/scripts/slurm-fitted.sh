@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-worker
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=6
+#SBATCH --mem=20480M
+#SBATCH --gpus-per-node=2
+#SBATCH --time=0-00:30:00
+
+name=dask-worker
+name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+gpus=${CUDA_VISIBLE_DEVICES:-0,1}
+number=0
+for gpu in $(echo "$gpus" | tr ',' ' '); do
+  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 3 --memory-limit 9216MiB --nanny --resources GPU=1 --death-timeout 60 &
+  workers="$workers $!"
+  number=$((number + 1))
+done
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+exit "$status"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-worker
+#SBATCH --account=physics
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=4096M
+#SBATCH --exclusive
+
+module load python
+name=dask-worker
+name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 3686MiB --nanny --death-timeout 60 --lifetime 55m

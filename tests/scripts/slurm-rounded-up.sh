@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-worker
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=954M
+#SBATCH --time=0-01:00:01
+
+name=dask-worker
+name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 853MiB --nanny --death-timeout 60

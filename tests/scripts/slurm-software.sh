@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-worker
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=1024M
+#SBATCH --time=0-00:30:00
+
+# Not every shell of a job knows it.
+if ! command -v module >/dev/null 2>&1; then
+  for init in "${LMOD_PKG-}/init/sh" "${MODULESHOME-}/init/sh" /etc/profile.d/modules.sh /etc/profile.d/*lmod.sh; do
+    if [ -r "$init" ]; then . "$init"; break; fi
+  done
+fi
+module load gcc/12 || exit
+export A="$HOME/b"
+export CONDA_PREFIX=/envs/dask
+[ -d "$CONDA_PREFIX/bin" ] || { echo "conda environment $CONDA_PREFIX: not found" >&2; exit 1; }
+export PATH="$CONDA_PREFIX/bin:$PATH"
+for init in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
+  if [ -r "$init" ]; then . "$init"; fi
+done
+# Python runs this first, and then the worker.
+checked='
+import logging, platform, runpy, sys
+import distributed
+here, there = (platform.python_version(), distributed.__version__), ("3.12.1", "2026.8.0")
+same = here[0].split(".")[:2] == there[0].split(".")[:2] and here[1] == there[1]
+logging.getLogger("distributed.worker").log(
+    20 if same else 30,
+    "Python %s and distributed %s here, Python %s and distributed %s at the scheduler: %s",
+    *here, *there, "they match" if same else "tasks may fail, so give both the same software",
+)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
+name=dask-worker
+name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
+exec "$CONDA_PREFIX/bin/python" -c "$checked" distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

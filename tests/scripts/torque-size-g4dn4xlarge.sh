@@ -1,8 +1,0 @@
-#!/usr/bin/env bash
-#PBS -N dask-worker
-#PBS -j oe
-#PBS -l nodes=1:ppn=16:gpus=1,mem=61036mb
-#PBS -l walltime=00:30:00
-
-name=dask-worker
-exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 16 --memory-limit 54931MiB --nanny --resources GPU=1 --death-timeout 60
