@@ -7,12 +7,12 @@ BIN = $(VENV)/bin
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
-	@echo "make test       all tests, those on the dockerized SLURM included"
+	@echo "make test       all tests, those on the dockerized SLURM and Grid Engine included"
 	@echo "make test-fast  the tests that need no container"
-	@echo "make drills     the failure drills on the dockerized SLURM, with what each found"
+	@echo "make drills     the failure drills on both, with what each found"
 	@echo "make check      style, types"
 	@echo "make docs       the documentation, into docs/_build/html"
-	@echo "make bench      side by side with dask-jobqueue, on the dockerized SLURM"
+	@echo "make bench      scaling in simulation beside Dask's; then jobs side by side with dask-jobqueue, on the dockerized SLURM"
 	@echo "make clean      take away what the others made, the containers included"
 
 # The stamp names what is installed: an interrupted install has none, and is done again.
@@ -33,10 +33,12 @@ test-fast: $(VENV)/.installed-test
 
 test: test-fast
 	ci/slurm-docker/up
+	ci/sge-docker/up
 	ci/live-tests
 
 drills: $(VENV)/.installed-test
 	ci/slurm-docker/up
+	ci/sge-docker/up
 	ci/live-tests -s -k drill
 
 check: $(VENV)/.installed-check
@@ -48,10 +50,12 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/scaling.py
 	ci/slurm-docker/up
 	ci/slurm-docker/run -- python benchmarks/jobs.py
 
 clean:
 	ci/slurm-docker/down
+	ci/sge-docker/down
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 
@@ -73,6 +74,7 @@ class BatchQueue:
 
     def submit(self, record: JobRecord) -> None:
         """Ask for a job; returns at once."""
+        record.asked = time.monotonic()
         self.records[record.name] = record
         self._to_submit.append(record)
         self._soon()
@@ -113,8 +115,11 @@ class BatchQueue:
         leave, self._to_leave = self._to_leave, []
         for array in arrays(submit, self.verbs.dialect.largest_array):
             self._spawn(self._submit(array))
-        if leave:
-            self._spawn(self._let_go(leave))
+        for record in leave:
+            if record.draining:  # each finishes in its own time
+                self._spawn(self._let_go([record]))
+        if at_once := [record for record in leave if not record.draining]:
+            self._spawn(self._let_go(at_once))
 
     def _spawn(self, coroutine: Coroutine[object, object, object]) -> None:
         async def guarded() -> None:

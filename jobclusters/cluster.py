@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import uuid
+from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -17,7 +18,9 @@ from distributed.core import Status
 from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.scheduler import Scheduler
 from distributed.utils import import_term
+from tornado.ioloop import PeriodicCallback
 
+from jobclusters.adaptive import Step
 from jobclusters.call import read_call
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.configurations import Configuration, read_file
@@ -27,11 +30,13 @@ from jobclusters.elastic import ElasticCluster
 from jobclusters.engine import Engine
 from jobclusters.errors import InvalidRequest
 from jobclusters.explain import Explanation, Origin
+from jobclusters.group import DEFAULT, Group, check_name
 from jobclusters.job import BatchJob
 from jobclusters.keeper import job_of
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
+from jobclusters.usage import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +48,8 @@ _OURS = frozenset(
     }
 )
 
+#: Seconds between two looks at what is used, and at jobs whose walltime ends.
+RENEWAL = 2.0
 #: Seconds in which the scheduler may say goodbye to its workers.
 GOODBYE = 10.0
 
@@ -101,10 +108,13 @@ class JobCluster(ElasticCluster):
         self.status = Status.created  # before anything may fail: __del__ looks at it
         self._call = read_call(self.dialect, {"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
         self.spec = self._call.spec
-        self._check()
+        self._check(self.spec)
         self.template_dirs = self._call.template_dirs
         self._render(self.spec)  # a wrong template is told now
         workers, jobs = (int(self._call.value(key, 0)) for key in ("n_workers", "n_jobs"))
+        #: What the adaptive scaler has decided, and why: the newest last.
+        self.history: deque[Step] = deque(maxlen=1000)
+        self.groups: dict[str, Group] = {}
         self._changing = threading.RLock()
         self._ending: asyncio.Future[None] | None = None
         job_class = _checked(self._call.value("job_cls", self.job_cls))
@@ -125,10 +135,46 @@ class JobCluster(ElasticCluster):
                 network=self._network,
                 **{key: origin.value for key, origin in self._call.cluster.items() if key not in _OURS},
             )
-        if self.spec.processes > 1:
-            self.new_spec["group"] = [f"-{i}" for i in range(self.spec.processes)]
+        self.groups[DEFAULT] = Group(DEFAULT, self._name, self.spec, self._entry(self.spec))
+        self.new_spec = self.groups[DEFAULT].entry
         if workers or jobs:
             self.scale(workers or None, jobs=jobs)
+
+    def _entry(self, spec: JobSpec) -> dict[str, Any]:
+        """Describe a job to the parent classes."""
+        options = {**self.new_spec["options"], "spec": spec}
+        group = {"group": [f"-{i}" for i in range(spec.processes)]} if spec.processes > 1 else {}
+        return {"cls": self.new_spec["cls"], "options": options, **group}
+
+    def add_group(
+        self, name: str, *, configuration: str | Configuration | None = None, n_jobs: int = 0, **keywords: Any
+    ) -> None:
+        """Add jobs of another size to the cluster.
+
+        Parameters
+        ----------
+        name
+            Of the group, for ``scale(jobs=2, group="gpu")`` and ``adapt(maximum_jobs=2, group="gpu")``.
+        configuration, **keywords
+            As for a cluster; those that concern the cluster itself have no place here.
+        n_jobs
+            Jobs to ask for at once.
+
+        Raises
+        ------
+        InvalidRequest
+            With every problem of the call.
+        """
+        name = check_name(self.groups, name)
+        config_name = self._call.value("config_name")
+        call = read_call(self.dialect, {"config_name": config_name, **keywords}, configuration)
+        if wrong := sorted(call.cluster.keys() & keywords.keys()):
+            raise InvalidRequest(f"{', '.join(wrong)}: these concern the cluster, and can't differ in a group")
+        self._check(call.spec)
+        self._render(call.spec)
+        self.groups[name] = Group(name, f"{self._name}-{name}", call.spec, self._entry(call.spec))
+        if n_jobs:
+            self.scale(jobs=n_jobs, group=name)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **keywords: Any) -> JobCluster:
@@ -154,7 +200,7 @@ class JobCluster(ElasticCluster):
         network = Origin(self._network.interface, self._network.source)
         return self._call.explain({"interface": network})
 
-    def _check(self) -> None:
+    def _check(self, spec: JobSpec) -> None:
         """Refuse what this batch system can't hold."""
 
     def _engine(self, verbs: Verbs) -> Engine:
@@ -202,11 +248,15 @@ class JobCluster(ElasticCluster):
         names = super().observed
         jobs = {name: job_of(name, self.worker_spec) for name in names}
         return {
-            name
-            if job is None or (self.spec.processes == 1 and name == job)
-            else job + _suffix(name, self.spec.processes)
+            name if job is None or name == job else job + _suffix(name, grouped="group" in self.worker_spec[job])
             for name, job in jobs.items()
         }
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """What each group has asked for and used until now."""
+        self.engine.look(self.groups)
+        return dict(self.engine.meter.groups)
 
     def get_job_logs(self, job_id: str | None = None, tail: int | None = None) -> dict[str, str]:
         """Read what jobs printed, also those that never registered a worker.
@@ -235,6 +285,8 @@ class JobCluster(ElasticCluster):
         await super()._start()
         if first and self.status is Status.running:
             self.engine.start()
+            self.periodic_callbacks["renewal"] = renewal = PeriodicCallback(self._renew, RENEWAL * 1000)
+            renewal.start()
             self._following = asyncio.ensure_future(self._follow_scheduler())
 
     def __await__(self) -> Generator[Any, Any, JobCluster]:
@@ -278,8 +330,11 @@ class JobCluster(ElasticCluster):
             self._adaptive.stop()
         await self._correct_state()  # what was just asked for becomes known to the engine, which lets it go
         with self._changing:
-            self._wanted = 0
+            for group in self.groups.values():
+                group.wanted, group.policy = 0, None
             self.worker_spec.clear()
+        for name, usage in self.usage.items():
+            logger.info("Cluster %s, group %s: %s.", self.name, name, usage.sentence())
         # The scheduler says goodbye to its workers: those it can reach end by themselves.
         with suppress(Exception):
             await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)
@@ -311,5 +366,5 @@ def _checked(job_class: type) -> type[BatchJob]:
     return job_class
 
 
-def _suffix(worker: str, processes: int) -> str:
-    return f"-{worker.rpartition('-')[2]}" if processes > 1 else ""
+def _suffix(worker: str, *, grouped: bool) -> str:
+    return f"-{worker.rpartition('-')[2]}" if grouped else ""

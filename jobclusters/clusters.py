@@ -20,6 +20,7 @@ from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine, this_machine
 from jobclusters.sizes import fitting
+from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
 
 
@@ -140,8 +141,8 @@ class LocalQueueCluster(JobCluster):
     dialect = DIALECTS["local"]
     job_cls = LocalQueueJob
 
-    def _check(self) -> None:
-        machine, spec = configured_machine(), self.spec
+    def _check(self, spec: JobSpec) -> None:
+        machine = configured_machine()
         if not machine.holds(spec.cores, spec.memory, spec.gpus):
             fits = fitting(config.sizes().values(), machine.cores, machine.memory, machine.gpus)
             raise InvalidRequest(

@@ -25,7 +25,7 @@ from jobclusters.errors import InvalidRequest, Problems, nearest, unknown
 from jobclusters.layers import Site, job_keywords
 from jobclusters.queues import Queue, read_queues
 from jobclusters.sizes import Size, read_sizes
-from jobclusters.units import bare_walltime
+from jobclusters.units import bare_walltime, parse_walltime
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def check() -> None:
     problems = Problems()
     defaults = _ours()
     _check("jobclusters", defaults, problems)
-    for name in ("local", "spot"):
+    for name in ("local", "spot", "adaptive"):
         _check(f"jobclusters.{name}", defaults[name], problems)
     if unnamed := (dask.config.get("jobclusters.queues") or {}).keys() - SYSTEMS:
         problems += [unknown("batch system in jobclusters.queues", system, SYSTEMS) for system in unnamed]
@@ -189,6 +189,8 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
     if isinstance(headroom, bool) or not isinstance(headroom, (int, float)) or not 0 <= headroom <= 0.5:
         problems.append(f"jobclusters.memory-headroom must be a share between 0 and 0.5, not {headroom!r}")
     queues = _queues(dialect, problems)
+    margin = dask.config.get("jobclusters.walltime-margin")
+    spare = None if margin is None else problems.attempt(lambda: parse_walltime(margin, "seconds, MM:SS"), None)
     problems.raise_any()
     spot = dask.config.get(f"jobclusters.spot.{dialect.name}", None) or {}
     return Site(
@@ -197,13 +199,23 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
         python=sys.executable,
         section=f"jobqueue.{_section_name(dialect, config_name)}",
         headroom=float(headroom),
+        margin=spare,
         spot=_underscores(spot),
         queues=queues,
         software=dask.config.get("jobclusters.software") or {},
         dask_cuda=find_spec("dask_cuda") is not None,
+        preload={
+            "--preload": _listed("distributed.worker.preload"),
+            "--preload-nanny": _listed("distributed.nanny.preload"),
+        },
         versions=(platform.python_version(), version("distributed")),
         expand=expand,
     )
+
+
+def _listed(key: str) -> list[str]:
+    value = dask.config.get(key, None) or []
+    return [value] if isinstance(value, str) else [str(each) for each in value]
 
 
 def own_settings(dialect: Dialect) -> Mapping[str, object]:

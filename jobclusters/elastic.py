@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Any
 
 from distributed.core import Status
@@ -15,12 +16,16 @@ from distributed.utils import NoOpAwaitable
 
 from jobclusters.adaptive import QueueAdaptive
 from jobclusters.engine import Engine
-from jobclusters.errors import InvalidRequest, Problems
+from jobclusters.errors import InvalidRequest
+from jobclusters.group import DEFAULT, Group, find
 from jobclusters.jobqueue import JobQueueCluster
-from jobclusters.keeper import job_name, job_of
-from jobclusters.sizes import whole
+from jobclusters.keeper import job_of
+from jobclusters.limits import read_policy
+from jobclusters.scaling import Decision, JobSnapshot
 from jobclusters.spec import JobSpec
-from jobclusters.units import parse_memory
+from jobclusters.state import JobState
+
+logger = logging.getLogger(__name__)
 
 
 class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
@@ -28,13 +33,20 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
 
     spec: JobSpec
     engine: Engine
+    groups: dict[str, Group]
     _changing: threading.RLock
     _ending: asyncio.Future[None] | None
-    _wanted = 0
-    _next_number = 0
 
-    def scale(self, n: int | None = None, jobs: int = 0, memory: str | None = None, cores: int | None = None) -> Any:
-        """Ask for this much in all; returns at once.
+    def scale(
+        self,
+        n: int | None = None,
+        jobs: int = 0,
+        memory: str | None = None,
+        cores: int | None = None,
+        *,
+        group: str = DEFAULT,
+    ) -> Any:
+        """Ask for this much in all; returns at once. A group that was adaptive no longer is.
 
         Parameters
         ----------
@@ -46,96 +58,180 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             Memory of all jobs, such as ``"500 GB"``.
         cores
             Cores of all jobs.
+        group
+            Of these jobs, where there are several: see :meth:`~jobclusters.cluster.JobCluster.add_group`.
 
         Raises
         ------
         InvalidRequest
-            For anything that's no number, or negative.
+            For anything that's no number, or negative; for an unknown group.
         NoBatchSystem
             If the batch system's commands aren't on this machine.
         """
-        problems = Problems()
-        wanted = problems.attempt(lambda: whole("jobs", jobs, least=0), 0)
-        for name, value, each in (("n", n, self.spec.processes), ("cores", cores, self.spec.cores)):
-            if value is not None:
-                number = problems.attempt(lambda name=name, value=value: whole(name, value, least=0), 0)  # type: ignore[misc]
-                wanted = max(wanted, math.ceil(number / each))
-        if memory is not None and memory not in (0, "0"):
-            wanted = max(wanted, math.ceil(problems.attempt(lambda: parse_memory(memory), 0) / self.spec.memory))
-        problems.raise_any()
+        found = find(self.groups, group)
+        wanted = found.jobs_for(n, jobs, memory, cores)
         if wanted:
             self.engine.verbs.check()
         self.engine.reset()
-        return self._want(wanted)
+        if found.policy is not None:
+            logger.info("Group %s no longer scales with the work: scale() was called.", found.name)
+            found.policy = None
+        return self._want(found, wanted)
 
-    def _want(self, jobs: int) -> Any:
-        if jobs and self.spec.log_directory:
-            try:
-                os.makedirs(self.spec.log_directory, exist_ok=True)
-            except OSError as error:
-                raise InvalidRequest(f"log_directory {self.spec.log_directory!r} can't be made: {error}") from None
+    def _want(self, group: Group, jobs: int) -> Any:
         with self._changing:
-            self._wanted = jobs
-            for name in self._surplus(len(self.worker_spec) - jobs):
+            group.wanted = jobs
+            lasting = self._lasting(group) if jobs else self._members(group)
+            for name in self._surplus(group, len(lasting) - jobs):
                 del self.worker_spec[name]
-            while len(self.worker_spec) < jobs and self._ending is None:
-                self.worker_spec.update(self.new_worker_spec())
+            self._want_more(group, jobs - len(lasting))
         self.loop.add_callback(self._correct_state)
         return NoOpAwaitable() if self.asynchronous else None
 
-    def _surplus(self, count: int) -> list[str]:
+    def _want_more(self, group: Group, count: int) -> None:
+        if count <= 0 or self._ending is not None:
+            return
+        if group.spec.log_directory:
+            try:
+                os.makedirs(group.spec.log_directory, exist_ok=True)
+            except OSError as error:
+                raise InvalidRequest(f"log_directory {group.spec.log_directory!r} can't be made: {error}") from None
+        with self._changing:
+            for _ in range(count):
+                self.worker_spec[group.next_name()] = group.entry
+        self.engine.meter.asked(group.name, count)
+
+    def _members(self, group: Group) -> list[str]:
+        return [name for name in self.worker_spec if group.owns(name)]
+
+    def _lasting(self, group: Group) -> list[str]:
+        """Name the jobs that won't have left, their walltime over, when a new one could start."""
+        soon = time.monotonic() + self.engine.expected_wait(group.spec.queue)
+        records = self.engine.queue.records
+        ends = {name: records[name].ends if name in records else None for name in self._members(group)}
+        return [name for name, end in ends.items() if end is None or end > soon]
+
+    def _renew(self) -> None:
+        """Look at what is used, and replace jobs in time whose walltime is about to end."""
+        self.engine.look(self.groups)
+        if self.status is Status.running and self._ending is None and not self.engine.keeper.stopped:
+            for group in self.groups.values():
+                if group.policy is None and len(self._lasting(group)) < group.wanted:
+                    self._want(group, group.wanted)
+
+    def _surplus(self, group: Group, count: int) -> list[str]:
         """Choose jobs to let go: those that haven't even been asked for, then as the engine says."""
-        unborn = [name for name in reversed(self.worker_spec) if name not in self.engine.queue.records]
+        if count <= 0:
+            return []
+        members = self._members(group)
+        unborn = [name for name in reversed(members) if name not in self.engine.queue.records]
         # Of all that the engine follows: some may have been let go a moment ago, and not have left yet.
-        known = [name for name in self.engine.victims() if name in self.worker_spec]
-        return (unborn + known)[: max(0, count)]
+        known = [name for name in self.engine.victims() if name in members]
+        return (unborn + known)[:count]
 
     def new_worker_spec(self) -> dict[str, Any]:
-        """Give the next job's name and spec; no name is ever used twice."""
-        self._next_number += 1
-        return {self._new_worker_name(self._next_number - 1): self.new_spec}
+        """Give the next job's name and spec."""
+        group = self.groups[DEFAULT]
+        return {group.next_name(): group.entry}
 
-    def adapt(self, *args: Any, **kwargs: Any) -> QueueAdaptive:
-        """Scale with the work there is.
+    def adapt(self, *, group: str = DEFAULT, **limits: Any) -> QueueAdaptive:
+        """Scale with the work there is; docs/scaling.md says by which rules.
 
         Parameters
         ----------
+        group
+            The jobs that are scaled; others stay as they are.
         minimum, maximum
             Limits in workers; or ``minimum_jobs``, ``maximum_jobs``, ``minimum_cores``, ``maximum_cores``,
-            ``minimum_memory``, ``maximum_memory``.
-        **kwargs
+            ``minimum_memory``, ``maximum_memory``. Unless given, at most ``jobclusters.adaptive.maximum-jobs``.
+        max_pending
+            Jobs that may wait in the queue at once.
+        max_core_hours
+            Of all jobs of the cluster. When they are spent, its jobs leave.
+        target_duration, interval
             As for :class:`distributed.deploy.Adaptive`.
+        patience, idle
+            For how long demand must stay low before a pending job is given up, and for how long a running job must
+            be idle before it goes, where queues are short.
+        Adaptive
+            A class of your own, which then gets all arguments.
+
+        Returns
+        -------
+        QueueAdaptive
+            With ``stop()``; :attr:`~jobclusters.cluster.JobCluster.history` shows what it has decided.
+
+        Raises
+        ------
+        InvalidRequest
+            With everything that's wrong with the limits.
         """
-        kwargs.setdefault("Adaptive", QueueAdaptive)
-        if self.spec.processes > 1:  # workers go by jobs, or there would never be a whole one
-            kwargs.setdefault("worker_key", partial(job_name, self.spec.processes))
-        adaptive: QueueAdaptive = super().adapt(*args, **kwargs)
-        return adaptive
+        if "Adaptive" in limits:
+            theirs: QueueAdaptive = super().adapt(**limits)
+            return theirs
+        found = find(self.groups, group)
+        interval = limits.pop("interval", None)
+        found.policy = read_policy(found.spec, limits)
+        self.engine.verbs.check()
+        self.engine.reset()
+        ours: QueueAdaptive = super(JobQueueCluster, self).adapt(Adaptive=QueueAdaptive, interval=interval)
+        return ours
 
     def adapt_to(self, workers: int) -> None:
-        """Ask for workers on behalf of the adaptive scaler; unlike a person's wish it doesn't end a stop."""
+        """Ask for workers on behalf of a scaler of the user's own; unlike a person's wish it doesn't end a stop."""
         if not self.engine.keeper.stopped:
-            self._want(math.ceil(workers / self.spec.processes))
+            self._want(self.groups[DEFAULT], math.ceil(workers / self.spec.processes))
+
+    def snapshots(self, group: Group, now: float) -> list[JobSnapshot]:
+        """Look at the jobs of a group, those included that were wanted a moment ago and aren't asked for yet."""
+        known = [job for job in self.engine.observer.jobs(now) if group.owns(job.name) and job.name in self.worker_spec]
+        unborn = self.worker_spec.keys() - self.engine.queue.records.keys()
+        return known + [JobSnapshot(name, self._number(name), JobState.PENDING) for name in unborn if group.owns(name)]
+
+    def leaving(self, group: Group) -> int:
+        """Count the jobs of a group that have been told to leave, and still run."""
+        return sum(record.leaving and group.owns(record.name) for record in self.engine.queue.records.values())
+
+    @staticmethod
+    def _number(job: str) -> int:
+        return int(job.rpartition("-")[2])
+
+    async def obey(self, group: Group, decision: Decision) -> None:
+        """Do what the scaler has decided."""
+        with self._changing:
+            for name in (*decision.cancel, *decision.retire):
+                self.worker_spec.pop(name, None)
+                if name in self.engine.queue.records:
+                    self.engine.queue.records[name].draining = True
+            wanted = len(self._members(group)) + decision.submit
+        self._want_more(group, decision.submit)
+        group.wanted = wanted
+        await self._correct_state()
 
     async def scale_down(self, workers: Collection[str]) -> None:
         """Let the jobs of these workers, or these jobs, go; their results are moved first."""
         with self._changing:
             for name in {job_of(worker, self.worker_spec) for worker in workers} & self.worker_spec.keys():
                 del self.worker_spec[name]
-            self._wanted = len(self.worker_spec)
+            for group in self.groups.values():
+                group.wanted = len(self._members(group))
         await self._correct_state()
 
     def _jobs_lost(self, names: Sequence[str], *, replace: bool) -> None:
         """Forget jobs that are over, and keep as many as were asked for."""
+        concerned = [group for group in self.groups.values() if any(map(group.owns, names))]
         with self._changing:
             for name in names:
                 self.worker_spec.pop(name, None)
                 if (job := self.workers.pop(name, None)) is not None:
                     job.over()
             if not replace:
-                self._wanted = len(self.worker_spec)
+                for group in concerned:
+                    group.wanted = len(self._members(group))
         if replace and self.status is Status.running:
-            self._want(self._wanted)
+            for group in concerned:
+                if group.policy is None:  # else the scaler finds out whether another one is needed
+                    self._want(group, group.wanted)
 
     def _threads_per_worker(self) -> float:
         return self.spec.cores / self.spec.processes

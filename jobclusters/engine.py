@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from distributed.core import Status
+
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.commandqueue import Verbs
 from jobclusters.errors import InvalidRequest, QueueError, unknown
+from jobclusters.group import Group
 from jobclusters.janitor import Janitor
 from jobclusters.keeper import Keeper, job_of
+from jobclusters.observe import Observer
 from jobclusters.record import JobRecord
-from jobclusters.scaling import JobSnapshot, victims
+from jobclusters.scaling import victims
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
+from jobclusters.usage import Meter
+from jobclusters.waits import Waits
 from jobclusters.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -28,6 +35,8 @@ logger = logging.getLogger(__name__)
 REMEMBERED = 1000
 #: Seconds that moving results away from leaving workers may take.
 RETIRE = 300.0
+#: Seconds between two looks whether busy workers that leave have finished.
+DRAINED = 0.2
 #: Bytes of a job's output that are looked at when it ends.
 TAIL = 16 * 1024
 
@@ -72,6 +81,10 @@ class Engine:
         self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
         self.queue = BatchQueue(verbs, render, self, self._janitor, token)
         self.watch = Watch(self.queue, self.count_workers, self._ended, self._requeued, lost_after)
+        self.observer = Observer(self.queue.records, self._workers)
+        self._waits: defaultdict[str | None, Waits] = defaultdict(Waits)
+        self._ages: dict[str | None, list[float]] = {}
+        self.meter = Meter()
         self._scheduler = scheduler
         self._lost = lost
         self._past: dict[str, JobRecord] = {}
@@ -143,22 +156,32 @@ class Engine:
         """Hear of workers that registered."""
         for worker in workers:
             if (job := job_of(worker, self.queue.records)) is not None:
-                self.queue.records[job].had_worker = True
+                record = self.queue.records[job]
+                record.had_worker = True
                 self.keeper.worked()
+                if record.arrived is None and record.asked is not None:
+                    record.arrived = time.monotonic()
+                    self._waits[record.spec.queue].saw(record.arrived - record.asked)
 
     def victims(self) -> list[str]:
         """Give the jobs in the order in which they would go."""
-        names = self.queue.records.keys()
-        busy, held = set(), Counter[str]()
-        for worker in self._workers():
-            if (job := job_of(worker.name, names)) is not None:
-                held[job] += worker.nbytes
-                if worker.processing:
-                    busy.add(job)
-        live = [record for record in list(self.queue.records.values()) if not record.leaving]
-        return victims(
-            [JobSnapshot(r.name, r.number, r.status.state, r.name in busy, held[r.name]) for r in live], len(live)
-        )
+        jobs = self.observer.jobs(time.monotonic())
+        return victims(jobs, len(jobs))
+
+    def look(self, groups: Mapping[str, Group]) -> None:
+        """Note what the groups use, and for how long jobs have been pending."""
+        now = time.monotonic()
+        jobs = self.observer.jobs(now)
+        by_group = {name: [job for job in jobs if group.owns(job.name)] for name, group in groups.items()}
+        self.meter.look(now, by_group, {name: group.spec.cores for name, group in groups.items()})
+        self._ages = {}
+        for record in list(self.queue.records.values()):
+            if record.arrived is None and record.asked is not None and not record.leaving:
+                self._ages.setdefault(record.spec.queue, []).append(now - record.asked)
+
+    def expected_wait(self, queue: str | None) -> float:
+        """Give the seconds after which a job that is asked for now may have its workers."""
+        return self._waits[queue].estimate(self._ages.get(queue, ()))
 
     def worker_names(self, jobs: Sequence[str]) -> list[str]:
         """Give the names of the registered workers of these jobs."""
@@ -198,6 +221,7 @@ class Engine:
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let the workers go."""
         jobs = [record.name for record in records]
+        await self._drain([record.name for record in records if record.draining])
         deadline = asyncio.get_running_loop().time() + RETIRE
         while (names := self.worker_names(jobs)) and (scheduler := self._scheduler()) is not None:
             left = deadline - asyncio.get_running_loop().time()
@@ -211,6 +235,20 @@ class Engine:
                 return  # nobody is left who could take anything
             if self.worker_names(jobs):
                 await asyncio.sleep(1)  # the others are full, or busy taking; Dask has given up for now
+
+    async def _drain(self, jobs: Sequence[str]) -> None:
+        """Give these jobs' workers no more tasks, and wait until they have done those that they have."""
+        names = set(jobs)
+
+        def workers() -> list[Any]:
+            return [worker for worker in self._workers() if job_of(worker.name, names) is not None]
+
+        for worker in workers() if names else ():
+            self._scheduler().handle_worker_status_change(
+                Status.closing_gracefully, worker, stimulus_id="jobclusters-drain"
+            )
+        while names and not self.queue.closing and any(worker.processing for worker in workers()):  # noqa: ASYNC110 -- Dask tells nobody
+            await asyncio.sleep(DRAINED)
 
     def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
         """Hear that these will not be submitted."""
@@ -232,6 +270,7 @@ class Engine:
 
     def _requeued(self, record: JobRecord) -> None:
         """Forget the workers of a job's last run; those of the next one have another mark in their names."""
+        record.asked, record.arrived = time.monotonic(), None
         self._bury([record.name], keep=f"{record.name}-r{record.status.restarts + 1}")
 
     def _bury(self, jobs: Sequence[str], keep: str | None = None) -> None:

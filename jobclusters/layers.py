@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
@@ -88,6 +89,8 @@ class Site:
         Where ``job`` stands, such as ``jobqueue.slurm``.
     headroom
         ``jobclusters.memory-headroom``.
+    margin
+        ``jobclusters.walltime-margin``: how long before their walltime workers leave.
     spot
         ``jobclusters.spot.<system>``: ``queue`` and ``qos``.
     queues
@@ -96,6 +99,8 @@ class Site:
         ``jobclusters.software``: what a name stands for.
     dask_cuda
         Whether that interpreter has dask-cuda.
+    preload
+        What Dask's configuration loads into workers and nannies, by the flag for it.
     versions
         Of Python and distributed at the scheduler; None if workers needn't compare theirs.
     expand
@@ -107,10 +112,12 @@ class Site:
     python: str
     section: str = "jobqueue"
     headroom: float = 0.1
+    margin: timedelta | None = None
     spot: Mapping[str, object] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     software: Mapping[str, object] = field(default_factory=dict)
     dask_cuda: bool = False
+    preload: Mapping[str, Sequence[str]] = field(default_factory=dict)
     versions: tuple[str, str] | None = None
     expand: Callable[[str], str] = str
 

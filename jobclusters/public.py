@@ -67,11 +67,9 @@ def job_script(system: str, *, configuration: str | Configuration | None = None,
     #SBATCH --mem=15259M
     #SBATCH --time=0-00:30:00
     <BLANKLINE>
-    name=dask-worker
-    name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
-    exec ...python... -m distributed.cli.dask_worker 'tcp://<insert-scheduler-address-here>:8786' --name "$name" \
---nthreads 2 --memory-limit 13732MiB --nanny --death-timeout 60
-    <BLANKLINE>
+    began=$(date +%s)
+    ...
+    exec ...python... -m distributed.cli.dask_worker 'tcp://<insert-scheduler-address-here>:8786' --name "$name" ...
     """
     if system not in DIALECTS:
         raise InvalidRequest(unknown("batch system", system, DIALECTS))

@@ -11,6 +11,10 @@ from jobclusters.errors import QueueError
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
+#: Seconds that a replacement should be there before: a lifetime counts from the start of a job's script, which is some
+#: time before its worker registers, and no two waits are alike.
+SLACK = 15.0
+
 
 @dataclass(eq=False)
 class JobRecord:
@@ -34,8 +38,13 @@ class JobRecord:
         Whether any of its workers ever registered.
     leaving
         Whether it is no longer wanted.
+    draining
+        Whether its workers may finish their tasks then.
     missing
         How many successful questions in a row didn't know it.
+    asked, arrived
+        When it was asked for (or went back to the queue), and when its first worker registered, in seconds of the
+        event loop's clock; None before.
     """
 
     name: str
@@ -46,7 +55,17 @@ class JobRecord:
     status: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING, reason="not submitted yet"))
     had_worker: bool = False
     leaving: bool = False
+    draining: bool = False
     missing: int = 0
+    asked: float | None = None
+    arrived: float | None = None
+
+    @property
+    def ends(self) -> float | None:
+        """When its first worker may leave, as its walltime ends; None if that isn't known."""
+        if self.arrived is None or self.spec.lifetime is None:
+            return None
+        return self.arrived + self.spec.lifetime - self.spec.lifetime_stagger - SLACK
 
 
 class Owner(Protocol):

@@ -4,17 +4,18 @@ The rules, in the order in which they matter (docs/scaling.md explains them with
 
 1. A job is worth asking for if there will be work left for it when it starts; queues' waits are observed.
 2. Pending jobs are supply, too. One is given up only after demand stayed low for a while, the youngest first.
-3. Running jobs go whole, once idle for as long as a new one would wait, and if the others can take what they hold.
+3. Running jobs go whole, when they are idle and not soon needed again, and if the others can take what they hold. Where
+   fewer have been enough for a while, some get no new tasks and go when theirs are done.
 4. A job whose walltime ends before a new one would start is no longer supply: its replacement is asked for now.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from jobclusters.needs import Needs, expected, highest
 from jobclusters.state import JobState
 
 
@@ -61,7 +62,13 @@ class Snapshot:
     tasks
         Tasks that could run now: those that run, and those that are ready.
     seconds
-        Of one thread, that these will take.
+        Of one thread, that these will take; those whose durations aren't known aren't among them.
+    unknown
+        Tasks of kinds that none of has run yet.
+    rate
+        Tasks that became ready per second, steadily, for about as long as a new job would wait.
+    leaving
+        Jobs that were told to leave, and still have work to finish.
     jobs
         All jobs that are wanted: those told to leave aren't among them.
     wait
@@ -76,9 +83,12 @@ class Snapshot:
 
     tasks: int = 0
     seconds: float = 0.0
+    unknown: int = 0
+    rate: float = 0.0
+    leaving: int = 0
     jobs: Sequence[JobSnapshot] = ()
     wait: float = 0.0
-    needs: Sequence[tuple[float, int]] = ()
+    needs: Needs = ()
     core_hours: float = 0.0
     stopped: str = ""
 
@@ -112,7 +122,7 @@ class Policy:
     maximum: int = 100
     target_duration: float = 5.0
     patience: float = 120.0
-    idle: float = 5.0
+    idle: float = 2.0
     max_pending: int | None = None
     max_core_hours: float | None = None
 
@@ -126,7 +136,7 @@ class Decision:
     submit
         How many jobs to ask for.
     cancel, retire
-        Names of pending jobs to give up, and of running ones to let go.
+        Names of pending jobs to give up, and of running ones to let go; of these, who is busy finishes first.
     need
         Jobs that would have something to do now, within the limits.
     because
@@ -142,6 +152,10 @@ class Decision:
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
+#: Seconds for which demand must be low before jobs that have work are let go once it is done.
+DRAIN = 60.0
+#: Seconds that a task is believed to take before any of its kind was seen (as in Dask).
+UNKNOWN = 0.5
 #: What a wait is worth: work that a new job would spend this share of its wait on is worth asking for.
 STRETCH = 0.1
 #: Seconds that a job must be able to run, of what is left of the budget.
@@ -170,16 +184,22 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
         because = f"the budget of {policy.max_core_hours:g} core-hours is spent"
         return Decision(0, tuple(victims(pending, len(pending))), tuple(leave), need, because)
     if ask > supply:
-        submit, short = _affordable(ask - supply, len(pending), snapshot, policy)
+        most = max(0, policy.maximum - snapshot.leaving - supply)
+        submit, short = _affordable(min(ask - supply, most), len(pending), snapshot, policy)
         return Decision(submit, need=need, because=why + short)
     if need < supply:
         return _shrink(pending, running, snapshot, policy, now, need, supply, why)
     return Decision(need=need, because=why)
 
 
+def _lasts(job: JobSnapshot, snapshot: Snapshot, now: float) -> bool:
+    """Say whether a running job will still be there when a new one could start."""
+    return job.ends is None or job.ends > now + snapshot.wait
+
+
 def _lasting(running: Sequence[JobSnapshot], snapshot: Snapshot, now: float) -> int:
     """Count the running jobs that will still be there when a new one could start."""
-    return sum(job.ends is None or job.ends > now + snapshot.wait for job in running)
+    return sum(_lasts(job, snapshot, now) for job in running)
 
 
 def _need(running: Sequence[JobSnapshot], snapshot: Snapshot, policy: Policy, now: float) -> tuple[int, int, str]:
@@ -192,13 +212,18 @@ def _need(running: Sequence[JobSnapshot], snapshot: Snapshot, policy: Policy, no
     holders = _holders(snapshot, policy)
     if not snapshot.tasks:
         return holders, holders, f"no work{f', but results need the memory of {holders}' if holders else ''}"
-    work = f"{snapshot.tasks} tasks, {snapshot.seconds:.3g} s of work"
+    guess = UNKNOWN if running else max(UNKNOWN * policy.threads, STRETCH * snapshot.wait)
+    seconds = snapshot.seconds + guess * snapshot.unknown
+    work = f"{snapshot.tasks} tasks, {seconds:.3g} s of work"
     at_once = math.ceil(snapshot.tasks / policy.threads)
-    useful = max(1, min(at_once, math.ceil(snapshot.seconds / (policy.threads * policy.target_duration))))
+    useful = max(1, min(at_once, math.ceil(seconds / (policy.threads * policy.target_duration))))
+    flow = snapshot.rate * seconds / snapshot.tasks
     done = sum(policy.threads * max(0.0, min(snapshot.wait, (job.ends or math.inf) - now)) for job in running)
-    left = max(0.0, snapshot.seconds - done) if running else max(snapshot.seconds, 1e-9)
+    left = max(0.0, seconds + flow * snapshot.wait - done)
     stretch = max(policy.target_duration, STRETCH * snapshot.wait)
-    later = min(at_once, math.ceil(left / (policy.threads * stretch)))
+    later = max(
+        min(at_once, math.ceil(left / (policy.threads * stretch))), math.ceil(flow / policy.threads), not running
+    )
     worth = min(useful, max(_lasting(running, snapshot, now), later))
     if holders > worth:
         return max(useful, holders), holders, f"{work}, and results that need the memory of {holders}"
@@ -239,24 +264,41 @@ def _shrink(
     why: str,
 ) -> Decision:
     """Give up pending jobs after a while, and running ones that were idle for as long as a new one would wait."""
-    low = _highest(snapshot, policy.patience, now, need)
-    cancel = victims(pending, max(0, min(len(pending), supply - max(low, policy.minimum))))
-    hold = max(policy.idle, min(snapshot.wait, policy.patience))
-    keep = max(_highest(snapshot, hold, now, need), _holders(snapshot, policy))
-    idle = [job for job in running if not job.busy and job.idle_since is not None and now - job.idle_since >= hold]
-    spare = min(len(running) - keep, supply - len(cancel) - policy.minimum)
-    retire = victims(idle, max(0, spare))
-    because = (
-        f"{why}, for {policy.patience if cancel else hold:.3g} s" if cancel or retire else f"{why}, but not for long"
-    )
-    return Decision(0, tuple(cancel), tuple(retire), need, because)
+    patience = max(policy.patience, snapshot.wait)
+    low = max(highest(snapshot.needs, patience, now, need), policy.minimum)
+    cancel = victims(pending, max(0, min(len(pending), supply - low)))
+    stay = max(need, _holders(snapshot, policy), policy.minimum)
+    hold = min(snapshot.wait, policy.patience)
+    if len(running) > stay:
+        stay = expected(snapshot.needs, hold, now, stay, len(running))
+    idle = [
+        job for job in running if not job.busy and job.idle_since is not None and now - job.idle_since >= policy.idle
+    ]
+    retire = _leaving(idle, running, stay, snapshot, now)
+    low = max(highest(snapshot.needs, max(hold, DRAIN), now, need), policy.minimum)
+    drained: list[str] = []
+    if len(running) - len(retire) > low:
+        busy = [job for job in running if job.busy]
+        rest = [job for job in running if job.name not in retire]
+        drained = _leaving(busy, rest, max(low, stay), snapshot, now)
+        retire += drained
+    if not cancel and not retire:
+        return Decision(need=need, because=f"{why}; {supply - need} more than that stay for now")
+    lasted = patience if cancel else max(hold, DRAIN) if drained else policy.idle
+    return Decision(0, tuple(cancel), tuple(retire), need, f"{why}, for {lasted:.3g} s")
 
 
-def _highest(snapshot: Snapshot, window: float, now: float, need: int) -> int:
-    """Give the most jobs that had something to do within a window; more than any if it isn't known for all of it."""
-    before = [each for moment, each in snapshot.needs if moment <= now - window]
-    within = [each for moment, each in snapshot.needs if moment > now - window]
-    return max(need, before[-1], *within) if before else sys.maxsize
+def _leaving(
+    some: Sequence[JobSnapshot], running: Sequence[JobSnapshot], stay: int, snapshot: Snapshot, now: float
+) -> list[str]:
+    """Choose who goes: those first that end before a new one could start; of the others as many stay as must."""
+    spare = len(running) - stay
+    if not some or spare <= 0:
+        return []
+    ending = [job for job in some if not _lasts(job, snapshot, now)]
+    out = victims(ending, spare)
+    more = min(spare - len(out), _lasting(running, snapshot, now) - stay)
+    return out + victims([job for job in some if _lasts(job, snapshot, now)], max(0, more))
 
 
 def victims(jobs: Iterable[JobSnapshot], count: int) -> list[str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 
 from jobclusters.software import NO_SOFTWARE, Software
+from jobclusters.units import UNLIMITED
 from jobclusters.words import Word
 
 
@@ -41,6 +43,9 @@ class JobSpec:
         PBS: what stands behind ``-l`` in the place of cores, memory and GPUs. Grid Engine: in the place of memory.
     parallel_environment, memory_complex, gpu_complex, gpu_type_complex
         Grid Engine: what the site calls slots on one node, memory of a slot, GPUs and their type; None leaves it out.
+    lifetime, lifetime_stagger
+        Seconds after which the workers leave, before their walltime kills them, and by which that may vary, so that
+        they don't leave all at once; None if they stay.
     queue, account, qos, walltime, requeue, log_directory
         None leaves them to the batch system; a walltime of ``timedelta.max`` is one without a limit.
     exclude
@@ -49,6 +54,8 @@ class JobSpec:
         More directives, as the user or the site wrote them.
     directives_skip
         Directives to leave out of ours.
+    hands_over
+        Whether workers are told how to hand over their results when the batch system announces the job's end.
     software
         What surrounds the worker's Python: modules, an environment, a container, variables.
     versions
@@ -73,6 +80,7 @@ class JobSpec:
     python: tuple[Word, ...]
     worker_command: tuple[Word, ...]
     worker_args: tuple[Word, ...] = ()
+    hands_over: bool = False
     software: Software = NO_SOFTWARE
     versions: tuple[str, str] | None = None
     first: int | None = None
@@ -92,6 +100,8 @@ class JobSpec:
     account: str | None = None
     qos: str | None = None
     walltime: timedelta | None = None
+    lifetime: int | None = None
+    lifetime_stagger: int = 0
     requeue: bool | None = None
     log_directory: str | None = None
     exclude: tuple[str, ...] = ()
@@ -162,6 +172,30 @@ def memory_limit(memory: int, processes: int, headroom: float) -> int:
     return limit - limit % 2**20 or limit
 
 
+def lifetime(walltime: timedelta | None, margin: timedelta | None) -> tuple[int | None, int]:
+    """Give the seconds after which workers leave, before the batch system kills them, and by which that may vary.
+
+    Parameters
+    ----------
+    walltime
+        Of the job.
+    margin
+        To spend on moving results and on starting; None takes a twentieth of the walltime, at least 30 seconds and at
+        most 5 minutes.
+
+    Examples
+    --------
+    >>> lifetime(timedelta(hours=1), None), lifetime(timedelta(minutes=2), None), lifetime(None, None)
+    ((3375, 45), (83, 7), (None, 0))
+    """
+    if walltime is None or walltime == UNLIMITED:
+        return None, 0
+    seconds = walltime.total_seconds()
+    spare = min(300.0, max(30.0, seconds / 20)) if margin is None else margin.total_seconds()
+    stagger = int(spare / 4)
+    return (int(seconds - spare - stagger), stagger) if seconds > 2 * spare else (None, 0)
+
+
 def split_cores(cores: int) -> int:
     """Cut cores into processes as Dask does: about as many processes as threads in each.
 
@@ -173,6 +207,26 @@ def split_cores(cores: int) -> int:
     if cores <= 4:
         return cores
     return next(n for n in range(1, cores + 1) if cores % n == 0 and n * n >= cores)
+
+
+def resources(spec: JobSpec) -> dict[str, float]:
+    """Read what each worker of a job declares to have, from its arguments.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    found: dict[str, float] = {}
+    args = [str(word) for word in spec.worker_args]
+    texts = [after for flag, after in pairwise(args) if flag == "--resources"]
+    texts += [arg.partition("=")[2] for arg in args if arg.startswith("--resources=")]
+    for item in ",".join(texts).replace(" ", ",").split(","):
+        name, _, amount = item.partition("=")
+        try:
+            found[name] = float(amount)
+        except ValueError:  # empty, or what only the node's shell knows
+            continue
+    return found
 
 
 def worker_flags(options: Mapping[str, object], valid: Mapping[str, str]) -> tuple[list[str], list[str]]:

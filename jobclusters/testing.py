@@ -26,6 +26,7 @@ from jobclusters.clusters import LocalQueueCluster
 from jobclusters.errors import Refused, SubmitLimit, Unavailable
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine
+from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
 #: Room for any test.
@@ -175,7 +176,7 @@ class ScriptedCluster(LocalQueueCluster):
         self._batch_system = batch_system
         super().__init__(**keywords)
 
-    def _check(self) -> None:
+    def _check(self, spec: JobSpec) -> None:
         """Leave it to the batch system, as it would be."""
 
     def _verbs(self) -> ScriptedQueue:

@@ -34,12 +34,16 @@ def read_worker(read: Reader, shape: Mapping[str, object], asked: Asked, site: S
     args = _shared_args(read, command, processes, gpus, nanny)
     compare = not ours and command in (DASK_WORKER, CUDA_WORKER)
     options = _options(read, command)
+    hands_over = ours and command == DASK_WORKER  # another Python may not have this package
+    if hands_over:
+        args += _preloads((*extra, *options), site)
     return {
         "memory_limit": memory_limit(memory, processes, site.headroom),
         "software": software,
         "versions": site.versions if compare else None,
         "python": software.command(python, gpus),
         "worker_command": command,
+        "hands_over": hands_over,
         "worker_args": (*args, *extra, *class_args, *options),
         "shebang": read.text("shebang") or "#!/usr/bin/env bash",
         "prologue": read.lines("job_script_prologue"),
@@ -63,6 +67,17 @@ def _python(read: Reader, asked: Asked, software: Software, site: Site) -> tuple
     if not words:
         return (site.python,), True
     return (("env", *words) if assigns(words[0]) else words), False  # "FOO=1 python" behind the script's exec
+
+
+def _preloads(said: tuple[Word, ...], site: Site) -> list[Word]:
+    """Name what Dask's configuration loads into workers: our own ``--preload`` would hide it."""
+    return [
+        word
+        for flag, names in site.preload.items()
+        if not any(str(each).partition("=")[0] == flag for each in said)
+        for name in names
+        for word in (flag, name)
+    ]
 
 
 def _plain_only(read: Reader, extra: tuple[Word, ...]) -> bool:

@@ -252,11 +252,15 @@ def name_of(words):
     return words[words.index("--name") + 1]
 
 
+HANDOVER = "from contextlib import suppress\nwith suppress(ImportError): from jobclusters.handover import dask_setup"
+
+
 def test_worker_command(run):
     words = run(script(**SMALL, death_timeout=60))
     assert words == [
         *("-m", "distributed.cli.dask_worker", "tcp://10.0.0.1:8786", "--name", "dask-worker", "--nthreads", "1"),
-        *("--memory-limit", "921MiB", "--nanny", "--death-timeout", "60"),
+        *("--memory-limit", "921MiB", "--preload", HANDOVER, "--preload-nanny", HANDOVER),
+        *("--nanny", "--death-timeout", "60"),
     ]
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import dask.config
 import pytest
 
 from jobclusters import InvalidRequest, job_script, save_configuration
@@ -188,3 +189,15 @@ def test_the_memory_limit_and_threads_are_each_workers():
     text = command(**FOUR_GPUS, software={"conda": "rapids", "dask_cuda": True})
     assert " --nthreads 8 --memory-limit 52356MiB " in text
     assert " --resources GPU=1 " in text
+
+
+# -- what is loaded into workers ---------------------------------------------------------------------------------------
+
+
+def test_what_dasks_configuration_loads_is_not_hidden_by_what_we_load():
+    with dask.config.set({"distributed.worker.preload": ["mine", "other"], "distributed.nanny.preload": "theirs"}):
+        assert "--preload mine --preload other --preload-nanny theirs" in command(**LARGE)
+        assert "--preload mine" not in command(**LARGE, worker_options={"preload": ["said"]})
+        assert "--preload-nanny theirs" in command(**LARGE, worker_extra_args=["--preload=said"])
+        # another Python may not have our package: there nothing is hidden, as nothing is loaded
+        assert "--preload" not in command(**LARGE, python="/mine/python")

@@ -25,6 +25,8 @@ LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
+    config.addinivalue_line("markers", "breaks: stops or freezes parts of the batch system for a while")
+    config.addinivalue_line("markers", "long: takes minutes, mostly of waiting")
 
 
 def pytest_generate_tests(metafunc):
@@ -39,6 +41,8 @@ def pytest_collection_modifyitems(items):
         if here in item.path.parents:
             item.add_marker(pytest.mark.live)
             item.add_marker(pytest.mark.timeout(5 * PATIENCE))
+            if "lever" in item.fixturenames:
+                item.add_marker(pytest.mark.breaks)
     items[:] = [item for item in items if here not in item.path.parents or _asked_for(item)]
 
 

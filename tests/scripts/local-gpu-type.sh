@@ -4,13 +4,15 @@
 #JOB --memory=232697M
 #JOB --gpus=4
 
+handover='from contextlib import suppress
+with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
-  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --nanny --resources GPU=1 --death-timeout 60 &
+  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --preload "$handover" --preload-nanny "$handover" --nanny --resources GPU=1 --death-timeout 60 &
   workers="$workers $!"
   number=$((number + 1))
 done

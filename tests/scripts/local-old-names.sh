@@ -4,5 +4,7 @@
 #JOB --comment=mine
 
 module load python
+handover='from contextlib import suppress
+with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker
-exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 3686MiB --nanny --death-timeout 60 --lifetime 55m
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 3686MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 --lifetime 55m

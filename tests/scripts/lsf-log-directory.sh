@@ -6,6 +6,11 @@
 #BSUB -R "rusage[mem=1024] span[hosts=1]"
 #BSUB -W 00:30
 
+began=$(date +%s)
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+handover='from contextlib import suppress
+with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker
 [ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
-exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60

@@ -5,5 +5,10 @@
 #PBS -l select=1:ncpus=1:mem=1024mb
 #PBS -l walltime=00:30:00
 
+began=$(date +%s)
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+handover='from contextlib import suppress
+with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker-$((PBS_ARRAY_INDEX + 0))
-exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60
+exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60

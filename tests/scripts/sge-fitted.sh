@@ -8,6 +8,11 @@
 #$ -l gpu=2
 #$ -l h_rt=00:30:00
 
+began=$(date +%s)
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+handover='from contextlib import suppress
+with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker
 [ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
@@ -15,7 +20,7 @@ trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
-  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 3 --memory-limit 9216MiB --nanny --resources GPU=1 --death-timeout 60 &
+  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 3 --memory-limit 9216MiB --preload "$handover" --preload-nanny "$handover" --nanny --resources GPU=1 --death-timeout 60 &
   workers="$workers $!"
   number=$((number + 1))
 done

@@ -7,6 +7,7 @@
 #SBATCH --gpus-per-node=4
 #SBATCH --time=0-00:30:00
 
+began=$(date +%s)
 # Python runs this first, and then the worker.
 checked='
 import logging, platform, runpy, sys
@@ -21,6 +22,8 @@ logging.getLogger("distributed.worker").log(
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 # dask-cuda would take all of the node's.
 export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 name=dask-worker

@@ -6,11 +6,16 @@
 #SBATCH --mem=1024M
 #SBATCH --time=0-00:30:00
 
+began=$(date +%s)
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+handover='from contextlib import suppress
+with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker
 name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
-python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 &
+python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 &
 workers=$!
 status=0
 for process in $workers; do

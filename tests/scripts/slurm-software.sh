@@ -6,6 +6,7 @@
 #SBATCH --mem=1024M
 #SBATCH --time=0-00:30:00
 
+began=$(date +%s)
 # Not every shell of a job knows it.
 if ! command -v module >/dev/null 2>&1; then
   for init in "${LMOD_PKG-}/init/sh" "${MODULESHOME-}/init/sh" /etc/profile.d/modules.sh /etc/profile.d/*lmod.sh; do
@@ -34,6 +35,8 @@ logging.getLogger("distributed.worker").log(
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 name=dask-worker
 name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
 exec "$CONDA_PREFIX/bin/python" -c "$checked" distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

@@ -4,6 +4,7 @@
 #PBS -l nodes=1:ppn=1,mem=1024mb
 #PBS -l walltime=00:30:00
 
+began=$(date +%s)
 # Not every shell of a job knows it.
 if ! command -v module >/dev/null 2>&1; then
   for init in "${LMOD_PKG-}/init/sh" "${MODULESHOME-}/init/sh" /etc/profile.d/modules.sh /etc/profile.d/*lmod.sh; do
@@ -32,5 +33,7 @@ logging.getLogger("distributed.worker").log(
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 name=dask-worker
 exec "$CONDA_PREFIX/bin/python" -c "$checked" distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60

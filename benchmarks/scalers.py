@@ -1,0 +1,184 @@
+"""Who decides in the simulator: jobclusters' ``decide``, and distributed's own Adaptive, as a model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import fields
+from itertools import islice
+
+from durations import UNKNOWN
+from simulator import Model
+
+from jobclusters.scaling import Decision, JobSnapshot, Policy, Snapshot, decide
+from jobclusters.waits import Arrivals
+
+#: Seconds, and changes, for which it is remembered how many jobs had something to do.
+REMEMBERED = 3600.0
+CHANGES = 200
+
+
+class Jobclusters:
+    """Asks ``decide`` with what the real scaler would know.
+
+    Parameters
+    ----------
+    policy
+        What is wanted.
+    decide
+        Another rule, to compare.
+    """
+
+    def __init__(self, policy: Policy, decide: Callable[[Snapshot, Policy, float], Decision] = decide) -> None:
+        self.policy = policy
+        self.arrivals = Arrivals()
+        self._decide = decide
+        self._needs: list[tuple[float, int]] = []
+
+    def ask(self, model: Model, now: float) -> tuple[Decision, float]:
+        """Decide; and say when to be asked again although nothing happens."""
+        ages = model.ages(now, model.waits.usual or 0.0)
+        wait = model.waits.estimate(ages)
+        jobs = [job.snapshot() for job in model.jobs.values()]
+        self.arrivals.count(now, model.arrived)
+        decision = self._decide(self._snapshot(model, jobs, wait, now), self.policy, now)
+        self._remember(now, decision.need)
+        if ages or self._moving(model, jobs, wait, now):
+            return decision, now + model.interval
+        return decision, min(self._moments(model, jobs, wait), default=math.inf)
+
+    def _snapshot(self, model: Model, jobs: Sequence[JobSnapshot], wait: float, now: float) -> Snapshot:
+        if not {"rate", "unknown"} <= {each.name for each in fields(Snapshot)}:
+            return Snapshot(model.tasks, model.seconds(), jobs, wait, self._needs)
+        unknown, rate = model.unknown(), self.arrivals.rate(now, wait)
+        seconds = model.seconds() - UNKNOWN * unknown
+        more = {"rate": rate, "unknown": unknown, "leaving": len(model.leaving)}
+        return Snapshot(tasks=model.tasks, seconds=seconds, jobs=jobs, wait=wait, needs=self._needs, **more)  # type: ignore[arg-type]
+
+    def _remember(self, now: float, need: int) -> None:
+        """Keep the moments at which the need changed, and the last one before the time that is remembered."""
+        if not self._needs or self._needs[-1][1] != need:
+            self._needs.append((now, need))
+        while len(self._needs) > CHANGES or (len(self._needs) > 1 and self._needs[1][0] <= now - REMEMBERED):
+            del self._needs[0]
+
+    def _moving(self, model: Model, jobs: Iterable[JobSnapshot], wait: float, now: float) -> bool:
+        """Say whether what a decision depends on changes with time alone: windows, and walltimes that end."""
+        if now - self._needs[-1][0] <= max(self.policy.patience, wait) + model.interval:
+            return True
+        if not model.tasks:
+            return False
+        return self.arrivals.recent(now, wait) or any(job.ends is not None and job.ends - now <= wait for job in jobs)
+
+    def _moments(self, model: Model, jobs: Iterable[JobSnapshot], wait: float) -> Iterable[float]:
+        """List moments at which the decision may change by itself, though nothing moves until then."""
+        if model.pending:  # its age may come to count
+            yield next(iter(model.pending.values())).submitted + (model.waits.usual or 0.0) + model.interval / 2
+        for job in jobs:
+            if job.ends is not None:
+                yield job.ends - wait
+            if job.idle_since is not None:
+                yield job.idle_since + self.policy.idle
+                yield job.idle_since + max(self.policy.idle, min(wait, self.policy.patience))
+
+
+def target(tasks: int, seconds: float, workers: int, threads: int, idle: int, target_duration: float) -> int:
+    """Give how many workers distributed's scheduler wants; as ``Scheduler.adaptive_target``, results taking no memory.
+
+    Parameters
+    ----------
+    tasks, seconds
+        Tasks that run or could run, and the seconds that they will take.
+    workers, threads
+        That are there.
+    idle
+        Workers without tasks.
+    target_duration
+        Seconds in which the work should be done.
+    """
+    wanted = min(tasks, math.ceil(seconds / target_duration))
+    if workers:
+        wanted = math.ceil(wanted / threads * workers)
+    elif tasks:
+        wanted = max(1, wanted)
+    return wanted if wanted >= workers else workers - idle
+
+
+class Recommendations:
+    """As distributed's AdaptiveCore.
+
+    Parameters
+    ----------
+    wait_count
+        How often in a row a worker must be superfluous before it goes.
+    """
+
+    def __init__(self, wait_count: int = 3) -> None:
+        self.wait_count = wait_count
+        self.counts: Counter[str] = Counter()
+
+    def recommend(
+        self, target: int, plan: int, coming: Collection[str], to_close: Callable[[int], Iterable[str]]
+    ) -> int | list[str]:
+        """Say how many workers to have, or which to close.
+
+        Parameters
+        ----------
+        target
+            How many workers there should be.
+        plan
+            How many there are to be.
+        coming
+            Those that haven't arrived.
+        to_close
+            Gives those to close so that so many stay.
+        """
+        if target >= plan:
+            self.counts.clear()
+            return target
+        close = set(islice(coming, plan - target))
+        if target < plan - len(close):
+            close.update(to_close(target))
+        self.counts = Counter({name: self.counts[name] + 1 for name in close})
+        firm = [name for name in close if self.counts[name] >= self.wait_count]
+        for name in firm:
+            del self.counts[name]
+        return firm or plan
+
+
+class Adaptive:
+    """distributed's Adaptive, on jobs of one worker.
+
+    It fares better than in reality: of the jobs that wait it gives up the youngest, where the real one picks any; and
+    it hears at once of jobs that are lost, which dask-jobqueue never does if they were lost before their workers came.
+
+    Parameters
+    ----------
+    policy
+        Its limits and target duration count.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.core = Recommendations()
+
+    def ask(self, model: Model, now: float) -> tuple[Decision, float]:
+        """Decide; and say when to be asked again although nothing happens."""
+        policy, workers = self.policy, len(model.observed)
+        idle = [job.name for job in model.observed.values() if not job.tasks]
+        threads = workers * model.trace.threads
+        wanted = target(model.tasks, model.seconds(), workers, threads, len(idle), policy.target_duration)
+        wanted = max(policy.minimum, min(policy.maximum, wanted))
+
+        def to_close(count: int) -> list[str]:
+            busy = [job.name for job in model.observed.values() if job.tasks]
+            return [*reversed(idle), *busy][: max(0, workers - count)]
+
+        coming = [name for name in reversed(model.jobs) if name not in model.observed]
+        result = self.core.recommend(wanted, len(model.jobs), coming, to_close)
+        again = now + model.interval if self.core.counts else math.inf
+        if isinstance(result, int):
+            return Decision(max(0, result - len(model.jobs))), again
+        waiting = [name for name in result if name in model.pending]
+        return Decision(0, tuple(sorted(waiting)), tuple(sorted(set(result) - set(waiting)))), again

@@ -1,0 +1,137 @@
+"""The scaler's rules in simulation: jobclusters beside distributed's Adaptive, against what no scaler can beat.
+
+No job is submitted, and no clock is read: the same numbers come out anywhere. Prints a Markdown table; with --plots,
+also a picture of each trace.
+
+    python benchmarks/scaling.py [--plots DIR] [--quick] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import bounds
+from scalers import Adaptive, Jobclusters
+from simulator import Result, simulate
+from traces import HOUR, Trace, day, traces
+
+COLUMNS = ("makespan, s", "core-hours", "submits", "cancels", "waits thrown away, h", "delay of a task, s")
+#: Core-seconds of a thread that a job costs which comes for nothing: its start, and until it has left again.
+FOR_NOTHING = 3.0
+
+
+class Comparison(NamedTuple):
+    """What came of a trace, on both sides; and the bounds of makespan and core-seconds."""
+
+    trace: Trace
+    ours: Result
+    theirs: Result
+    makespan: float
+    core_seconds: float
+
+    def worse(self) -> list[str]:
+        """Say in what ours is worse; a job that isn't cancelled may cost its start, halved waiting its price."""
+        ours, theirs, trace = self.ours, self.theirs, self.trace
+        kept = max(0, theirs.cancels - ours.cancels) * trace.threads * (trace.startup + FOR_NOTHING)
+        found = []
+        if ours.makespan > 1.002 * theirs.makespan + 1:
+            found.append("makespan")
+        if ours.core_seconds > 1.05 * theirs.core_seconds + kept and ours.delay > 0.5 * theirs.delay:
+            found.append("core-hours")
+        if ours.thrown > theirs.thrown:
+            found.append("waits thrown away")
+        if ours.submits + ours.cancels > theirs.submits + theirs.cancels:
+            found.append("submits and cancels")
+        return found
+
+
+def compare(trace: Trace) -> Comparison:
+    """Run a trace on both sides."""
+    ours, theirs = simulate(trace, Jobclusters(trace.scaling)), simulate(trace, Adaptive(trace.scaling))
+    asked = max(ours.submits, theirs.submits)
+    return Comparison(trace, ours, theirs, bounds.makespan(trace, asked), bounds.core_seconds(trace))
+
+
+def rows(each: Comparison) -> list[str]:
+    """Write a comparison as rows of a table."""
+    lines = [f"| **{each.trace.name}** | bound | {each.makespan:,.0f} | {each.core_seconds / HOUR:,.2f} | | | | |"]
+    for name, result in (("jobclusters", each.ours), ("distributed", each.theirs)):
+        cells = (
+            f"{result.makespan:,.0f} ({result.makespan / each.makespan - 1:+.1%})",
+            f"{result.core_seconds / HOUR:,.2f} ({result.core_seconds / each.core_seconds - 1:+.0%})",
+            f"{result.submits:,}",
+            f"{result.cancels:,}",
+            f"{result.thrown / HOUR:,.2f}",
+            f"{result.delay:,.1f}",
+        )
+        lines.append(f"| | {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def plot(each: Comparison, directory: Path) -> Path:
+    """Draw demand, pending and running jobs over time, of both sides."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    figure, axes = plt.subplots(2, 1, sharex=True, sharey=True, figsize=(8, 4.6), layout="constrained")
+    hours = max(each.ours.history[-1][0], each.theirs.history[-1][0]) > 3 * HOUR
+    for name, result, ax in zip(("jobclusters", "distributed's Adaptive"), (each.ours, each.theirs), axes, strict=True):
+        _draw(ax, result, each.trace.maximum, HOUR if hours else 60.0)
+        counts = f"{result.submits:,} submits, {result.cancels:,} cancels"
+        ax.set_title(f"{name}: {counts}, {result.core_seconds / HOUR:,.1f} core-hours", fontsize=10, loc="left")
+        ax.set_ylabel("jobs")
+    axes[0].legend(fontsize=8, loc="upper right")
+    axes[1].set_xlabel("hours" if hours else "minutes")
+    figure.suptitle(f"{each.trace.name}: {each.trace.about}", fontsize=9)
+    path = directory / f"{re.sub('[^a-z0-9]+', '-', each.trace.name)}.png"
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(24)
+    small.save(path, optimize=True)
+    return path
+
+
+def _draw(ax: Any, result: Result, most: int, unit: float) -> None:
+    moments = [moment / unit for moment, *_ in result.history]
+    demand, pending, running = zip(*(counts for _, *counts in result.history), strict=True)
+    both = [some + others for some, others in zip(running, pending, strict=True)]
+    ax.fill_between(moments, running, step="post", color="#3b75af", label="running")
+    ax.fill_between(moments, running, both, step="post", color="#f2b661", label="pending")
+    ax.step(moments, [min(each, most) for each in demand], where="post", color="black", lw=0.8, label="work for")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of traces; all, if none is given")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="where a picture of each trace goes")
+    parser.add_argument("--quick", action="store_true", help="leave out the day")
+    options = parser.parse_args(arguments)
+    some = [*traces(), *([] if options.quick else [day()])]
+    began = time.perf_counter()
+    print(f"**Scaling, in simulation**\n\n| trace | | {' | '.join(COLUMNS)} |\n|---|---|{'--:|' * len(COLUMNS)}")
+    for trace in some:
+        if options.names and trace.name not in options.names:
+            continue
+        each = compare(trace)
+        print("\n".join(rows(each)), flush=True)
+        if options.plots:
+            options.plots.mkdir(parents=True, exist_ok=True)
+            plot(each, options.plots)
+    print(f"\nIn {math.ceil(time.perf_counter() - began)} s. Traces:\n")
+    for trace in some:
+        print(f"- {trace.name}: {trace.about}")
+
+
+if __name__ == "__main__":
+    main()
