@@ -6,6 +6,7 @@ Hosts got shorter names; ``submit-greeting``, ``*-nothing``, ``*-empty``, ``*-hu
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -236,7 +237,14 @@ def test_detail(name, state, reason, exit_code, killed_by, node):
 
 def test_detail_is_that_of_the_last_run():
     detail = SGE.parse_detail(recorded("sge", "detail-requeued"))
-    assert (detail.state, detail.started, detail.ended) == (JobState.CANCELLED, at("11:52:19"), at("11:53:33"))
+    assert (detail.state, detail.node) == (JobState.CANCELLED, "e1")
+    assert (detail.submitted, detail.started, detail.ended) == (at("11:52:17"), at("11:52:19"), at("11:53:33"))
+
+
+def test_an_exit_status_of_the_scripts_own_is_no_signal():
+    reply = recorded("sge", "detail-exit")
+    detail = SGE.parse_detail(replace(reply, out=re.sub(r"(exit_status +)3", r"\g<1>137", reply.out)))
+    assert (detail.state, detail.exit_code, detail.signal) == (FAILED, 137, None)
 
 
 @pytest.mark.parametrize("failed", ["25  : rescheduling", "24  : migrating"])

@@ -14,9 +14,10 @@ readonly system shared here root project image login me
 say() { echo "$me: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# Two locks, of the machine, for so are the containers' names:
-#   up    one up or down at a time
-#   runs  shared by run and shell; who holds it alone may change the cluster
+# Three locks, of the machine, for so are the containers' names:
+#   up      one up or down at a time
+#   runs    shared by run, shell and levers; who holds it alone may change the cluster
+#   levers  one at a time may break it
 # Opened to read, for the file may be another user's.
 lock_file() {
     local file=/tmp/jobclusters-$system-$1.lock

@@ -33,8 +33,6 @@ _STATES = {
 _ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\.[^\s@]+)?")
 # The job's environment: it may be long, and hold what makes the JSON of some versions wrong.
 _ENVIRONMENT = re.compile(r'^\s*"Variable_List":\s*\{.*?^\s*\},?$\n?', re.DOTALL | re.MULTILINE)
-
-
 _NO_HISTORY = "not configured to maintain job history"
 #: A comment that tells of a start isn't why a job waits: it was requeued, or it's an element of an array that runs.
 _BEGAN = re.compile(r"^Job (run at|Array Began at|started on) .*")

@@ -120,8 +120,8 @@ class Sge(Dialect):
         return ["qacct", "-j", job, *(["-t", index] if index else [])]
 
     def parse_detail(self, reply: Reply) -> JobStatus | None:
-        """Read qacct's last record: each requeue has left one before."""
-        fields = dict(re.findall(r"^(\w+) +(\S.*?) *$", reply.out.rpartition("=====")[2], re.MULTILINE))
+        """Read qacct's last record, each of whose fields is the last of its name: each requeue has left one before."""
+        fields = dict(re.findall(r"^(\w+) +(\S.*?) *$", reply.out, re.MULTILINE))
         if not {"failed", "exit_status"} <= fields.keys():
             return None
         failed, code = (int(fields[key].split()[0]) for key in ("failed", "exit_status"))

@@ -25,7 +25,9 @@ LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
-    config.addinivalue_line("markers", "breaks: stops or freezes parts of the batch system for a while")
+    config.addinivalue_line(
+        "markers", "breaks: needs the batch system for itself, for it stops parts of it or fills it"
+    )
     config.addinivalue_line("markers", "long: takes minutes, mostly of waiting")
 
 

@@ -49,7 +49,8 @@ def test_jobs_come_and_go_with_the_work(system, make, look):
 
 def test_a_gpu_group_comes_for_the_tasks_that_need_it(system, make, look, gpus):
     cluster = make(n_jobs=1)
-    cluster.add_group("gpu", queue=system.keywords["queue"], cores=2, memory="4 GB", gpus=2)
+    site = {key: value for key, value in system.keywords.items() if key != "interface"}
+    cluster.add_group("gpu", **site, cores=2, memory="4 GB", gpus=2)
     cluster.adapt(group="gpu", maximum_jobs=1)
     seen = look(cluster)
     with Client(cluster) as client:
