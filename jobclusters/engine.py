@@ -271,6 +271,7 @@ class Engine:
     def _requeued(self, record: JobRecord) -> None:
         """Forget the workers of a job's last run; those of the next one have another mark in their names."""
         record.asked, record.arrived = time.monotonic(), None
+        record.had_worker = False  # its next one may take as long as the first
         self._bury([record.name], keep=f"{record.name}-r{record.status.restarts + 1}")
 
     def _bury(self, jobs: Sequence[str], keep: str | None = None) -> None:
