@@ -168,7 +168,7 @@ def _for_the_cluster(layers: Sequence[Layer], problems: Problems) -> dict[str, O
 def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
     problems = Problems()
     for key in ("n_workers", "n_jobs"):
-        if key in cluster:
+        if key in cluster and (key == "n_jobs" or not is_range(cluster[key].value)):
             problems.attempt(lambda key=key: whole(key, cluster[key].value, least=0), 0)  # type: ignore[misc]
     for key in ("config_name", "interface", "protocol"):
         if key in cluster and (value := cluster[key].value) and not isinstance(value, str):
@@ -179,3 +179,12 @@ def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
     if "name" in cluster and not str(cluster["name"].value).isprintable():
         problems.append(f"name={cluster['name'].value!r} can't hold line breaks or control characters")
     return problems
+
+
+def is_range(value: object) -> bool:
+    """Tell whether ``n_workers`` is a minimum and a maximum, for adaptive scaling.
+
+    >>> is_range([2, 10]), is_range(2), is_range([2])
+    (True, False, False)
+    """
+    return isinstance(value, (list, tuple)) and len(value) == 2

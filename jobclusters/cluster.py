@@ -8,7 +8,7 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from distributed.utils import import_term
 from tornado.ioloop import PeriodicCallback
 
 from jobclusters.adaptive import Step
-from jobclusters.call import read_call
+from jobclusters.call import is_range, read_call
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.configurations import Configuration, read_file
 from jobclusters.connection import Network, choose_network
@@ -33,6 +33,7 @@ from jobclusters.explain import Explanation, Origin
 from jobclusters.group import DEFAULT, Group, check_name
 from jobclusters.job import BatchJob
 from jobclusters.keeper import job_of
+from jobclusters.limits import read_policy
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
@@ -60,7 +61,8 @@ class JobCluster(ElasticCluster):
     Parameters
     ----------
     n_workers
-        Dask workers to ask for at once, rounded up to whole jobs. See :meth:`scale`.
+        Dask workers to ask for at once, rounded up to whole jobs. See :meth:`scale`. Two of them, ``[2, 10]``, are a
+        minimum and a maximum: see :meth:`adapt`.
     job_cls
         The class of its jobs.
     configuration
@@ -99,7 +101,7 @@ class JobCluster(ElasticCluster):
 
     def __init__(
         self,
-        n_workers: int | None = None,
+        n_workers: int | Sequence[int] | None = None,
         job_cls: type[BatchJob] | None = None,
         *,
         configuration: str | Configuration | None = None,
@@ -111,7 +113,9 @@ class JobCluster(ElasticCluster):
         self._check(self.spec)
         self.template_dirs = self._call.template_dirs
         self._render(self.spec)  # a wrong template is told now
-        workers, jobs = (int(self._call.value(key, 0)) for key in ("n_workers", "n_jobs"))
+        asked, jobs = self._call.value("n_workers", 0), int(self._call.value("n_jobs", 0))
+        limits = dict(zip(("minimum", "maximum"), asked, strict=True)) if is_range(asked) else {}
+        read_policy(self.spec, limits)  # wrong limits are told now
         #: What the adaptive scaler has decided, and why: the newest last.
         self.history: deque[Step] = deque(maxlen=1000)
         self.groups: dict[str, Group] = {}
@@ -121,7 +125,7 @@ class JobCluster(ElasticCluster):
         options = dict(self._call.value("scheduler_options") or {})
         self._network = self._choose_network(options)
         verbs = self._verbs()
-        if workers or jobs:
+        if asked or jobs:
             verbs.check()
         self.engine = self._engine(verbs)
         with self._resolved():
@@ -137,8 +141,10 @@ class JobCluster(ElasticCluster):
             )
         self.groups[DEFAULT] = Group(DEFAULT, self._name, self.spec, self._entry(self.spec))
         self.new_spec = self.groups[DEFAULT].entry
-        if workers or jobs:
-            self.scale(workers or None, jobs=jobs)
+        if limits:
+            self.adapt(**limits)
+        elif asked or jobs:
+            self.scale(int(asked) or None, jobs=jobs)
 
     def _entry(self, spec: JobSpec) -> dict[str, Any]:
         """Describe a job to the parent classes."""

@@ -230,3 +230,26 @@ def test_a_busy_job_that_goes_finishes_its_task_first_and_gets_no_other(cluster,
     assert client.gather(more) == [*range(20)]
     until(lambda: len(queue.living()) == 1)
     assert sorted(runs.read_text().split()) == ["0", "1"], "no task ran twice"
+
+
+def test_two_numbers_of_workers_are_limits(queue):
+    queue.hold = True
+    with ScriptedCluster(queue, cores=2, processes=2, memory="1 GiB", n_workers=[3, 9]) as cluster:
+        until(lambda: len(queue.living()) == 2)
+        policy = cluster.groups["default"].policy
+        assert (policy.minimum, policy.maximum) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "problem"),
+    [
+        ([9, 3], "minimum=9, maximum=3: the minimum, 9 jobs, is above the maximum, 3"),
+        ([1, 2, 3], "n_workers must be a whole number"),
+        (["few", 3], "minimum must be a whole number, not 'few'"),
+    ],
+)
+def test_bad_limits_are_told_before_anything_is_submitted(queue, n_workers, problem):
+    with pytest.raises(InvalidRequest) as caught:
+        ScriptedCluster(queue, cores=1, memory="1 GiB", n_workers=n_workers)
+    assert problem in str(caught.value)
+    assert queue.commands == []

@@ -431,6 +431,10 @@ def test_a_requeued_job_may_take_as_long_as_the_first_time(queue):
         (record,) = cluster.engine.queue.records.values()
         assert record.had_worker
         assert record.arrived is not None
-        cluster.engine._requeued(record)
+
+        async def requeued():
+            cluster.engine._requeued(record)
+
+        cluster.sync(requeued)
         assert not record.had_worker, "else it would be given up for having lost its workers"
         assert record.arrived is None

@@ -1,6 +1,6 @@
 """Runs the live tests in three parts, with pytest's options: ``python -m tests.live -k drill``.
 
-The long ones run beside those that only use the batch system; those that break it follow, alone.
+The long ones run beside the others; those that stop the batch system's daemon follow, alone.
 """
 
 from __future__ import annotations

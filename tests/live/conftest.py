@@ -25,10 +25,8 @@ LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
-    config.addinivalue_line(
-        "markers", "breaks: needs the batch system for itself, for it stops parts of it or fills it"
-    )
-    config.addinivalue_line("markers", "long: takes minutes, mostly of waiting")
+    config.addinivalue_line("markers", "breaks: stops the batch system's daemon for a while")
+    config.addinivalue_line("markers", "long: takes minutes, mostly of waiting, on nodes that no other test uses")
 
 
 def pytest_generate_tests(metafunc):
@@ -43,7 +41,7 @@ def pytest_collection_modifyitems(items):
         if here in item.path.parents:
             item.add_marker(pytest.mark.live)
             item.add_marker(pytest.mark.timeout(5 * PATIENCE))
-            if "lever" in item.fixturenames:
+            if "daemon" in item.fixturenames:
                 item.add_marker(pytest.mark.breaks)
     items[:] = [item for item in items if here not in item.path.parents or _asked_for(item)]
 
@@ -154,6 +152,12 @@ def lever(system):
     if pulled:
         until(system.answers)
         until(system.nodes_up)
+
+
+@pytest.fixture
+def daemon(system, lever):
+    """Pull a lever on the daemon that answers the commands: ``daemon("pause")``."""
+    return lambda verb: lever(verb, system.daemon)
 
 
 @pytest.fixture(autouse=True)

@@ -132,35 +132,35 @@ def test_drill_node_frozen(system, on_nodes, lever, drill):
     drill.report(seen, asked=asked, extra=1)
 
 
-def test_drill_daemon_paused_while_jobs_are_submitted(system, make, look, lever, drill, messages):
+def test_drill_daemon_paused_while_jobs_are_submitted(make, look, daemon, drill, messages):
     cluster = make()
     seen = look(cluster)
-    lever("pause", system.daemon)
+    daemon("pause")
     cluster.scale(jobs=4)
     # The command gives up, and the jobs exist all the same once the daemon wakes, or do not.
     until(lambda: "Looking for the jobs by their name" in messages.text)
-    lever("unpause", system.daemon)
+    daemon("unpause")
     cluster.wait_for_workers(4, timeout=PATIENCE)
     cluster.close()
     drill.report(seen, asked=4)
 
 
-def test_drill_daemon_paused_while_the_cluster_closes(system, make, look, lever, drill, messages):
+def test_drill_daemon_paused_while_the_cluster_closes(system, make, look, daemon, drill, messages):
     cluster = make(job_extra_directives=list(system.held))
     seen = look(cluster)
     cluster.scale(jobs=4)
     until(lambda: len(seen.living()) == 4)
-    lever("pause", system.daemon)
+    daemon("pause")
     closing = threading.Thread(target=cluster.close)
     closing.start()
     until(lambda: "Cancelling is tried again" in messages.text)
-    lever("unpause", system.daemon)
+    daemon("unpause")
     closing.join(PATIENCE)
     assert not closing.is_alive()
     drill.report(seen, asked=4)
 
 
-def test_drill_daemon_down_during_work(system, make, look, lever, drill, messages, monkeypatch):
+def test_drill_daemon_down_during_work(system, make, look, daemon, drill, messages, monkeypatch):
     cluster = make()
     seen = look(cluster)
     cluster.scale(jobs=2)
@@ -173,13 +173,13 @@ def test_drill_daemon_down_during_work(system, make, look, lever, drill, message
         def working():
             return client.submit(lambda: 1, pure=False).result(timeout=PATIENCE) == 1
 
-        lever("stop", system.daemon)
+        daemon("stop")
         cluster.loop.add_callback(cluster.engine.watch.hurry)
         until(lambda: working() and "does not answer" in messages.text)
         # And once more: twice without a word of a job must not mean that it is gone.
         questions.clear()
         until(lambda: working() and len(questions) == 2)
-        lever("start", system.daemon)
+        daemon("start")
         until(system.answers)
         cluster.loop.add_callback(cluster.engine.watch.hurry)
         until(lambda: "answers again" in messages.text)

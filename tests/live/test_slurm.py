@@ -99,7 +99,6 @@ def test_drill_requeue(make, look, drill):
 
 
 @pytest.mark.containers
-@pytest.mark.breaks  # it needs all nodes
 def test_drill_preemption(make, look, drill):
     whole_node = {"cores": 32, "memory": "2 GB", "processes": 1, "nthreads": 1}
     low = make(queue="spot", worker_is_spot=True, **whole_node)

@@ -29,7 +29,7 @@ def test_results_outlive_a_job_that_somebody_cancels(system, make, look):
 @pytest.mark.timeout(900)
 def test_a_computation_outlives_its_jobs(system, make, look):
     """Jobs of two minutes compute for six: none is killed by its walltime, and no result is made twice."""
-    cluster = make(walltime="00:02:00", n_jobs=2)
+    cluster = make(queue="big", walltime="00:02:00", n_jobs=2)
     seen = look(cluster)
     with Client(cluster) as client:
         client.wait_for_workers(2, timeout=PATIENCE)
