@@ -112,6 +112,8 @@ class Dialect(ABC):
     first_index: ClassVar[int] = 0
     #: The environment variable that counts requeues; "" if there is none.
     restart_variable: ClassVar[str] = ""
+    #: Whether the template marks workers' names with the run that they are of, so that runs can be told apart.
+    marks_runs: ClassVar[bool] = False
     #: Whether a job can be told to stay away from nodes (a spec's ``exclude``).
     excludes: ClassVar[bool] = True
     #: The most elements that any installation's array may have; a smaller limit is found by asking.

@@ -77,7 +77,7 @@ class Engine:
         lost_after: float,
     ) -> None:
         self.verbs = verbs
-        self.keeper = Keeper(self._log_tail)
+        self.keeper = Keeper(self._log_tail, excludes=verbs.dialect.excludes)
         self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
         self.queue = BatchQueue(verbs, render, self, self._janitor, token)
         self.watch = Watch(self.queue, self.count_workers, self._ended, self._requeued, lost_after)
@@ -272,7 +272,8 @@ class Engine:
         """Forget the workers of a job's last run; those of the next one have another mark in their names."""
         record.asked, record.arrived = time.monotonic(), None
         record.had_worker = False  # its next one may take as long as the first
-        self._bury([record.name], keep=f"{record.name}-r{record.status.restarts + 1}")
+        counted = bool(self.verbs.dialect.restart_variable)  # else runs are marked with the time, but for the first
+        self._bury([record.name], keep=f"{record.name}-r{record.status.restarts + 1 if counted else ''}")
 
     def _bury(self, jobs: Sequence[str], keep: str | None = None) -> None:
         """Take workers out of the scheduler whose job is over: those of a frozen node would stay for minutes."""

@@ -60,10 +60,13 @@ class Keeper:
     ----------
     log_tail
         Gives the end of a job's output, or None.
+    excludes
+        Whether the batch system can be told to keep jobs away from a node.
     """
 
-    def __init__(self, log_tail: Callable[[JobRecord], str | None]) -> None:
+    def __init__(self, log_tail: Callable[[JobRecord], str | None], *, excludes: bool = True) -> None:
         self._log_tail = log_tail
+        self._excludes = excludes
         self._in_a_row = 0
         self._deaths: list[str] = []
         self._refusal: QueueError | None = None
@@ -118,7 +121,10 @@ class Keeper:
     def _blame(self, node: str) -> None:
         self._by_node[node] += bool(node)
         if self._by_node[node] == NODE_FAILURES:
-            logger.warning("%d jobs failed on node %s: new jobs stay away from it.", NODE_FAILURES, node)
+            away = (
+                "stay away from it" if self._excludes else "can't be kept away from it here; ask for it to be looked at"
+            )
+            logger.warning("%d jobs failed on node %s: new jobs %s.", NODE_FAILURES, node, away)
 
     def _count(self, text: str) -> None:
         self._in_a_row += 1

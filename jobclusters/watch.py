@@ -132,7 +132,7 @@ class Watch:
         record.missing = 0
         if status.state is JobState.UNKNOWN:
             status = replace(record.status, reason=status.reason)
-        elif _requeued(record.status, status, marked=bool(self._queue.verbs.dialect.restart_variable)):
+        elif _requeued(record.status, status, marked=self._queue.verbs.dialect.marks_runs):
             logger.warning("Job %s went back to the queue (%s).", record.job_id, status.reason or "requeued")
             status = replace(status, restarts=record.status.restarts + 1)
             self._requeued(record)

@@ -151,3 +151,12 @@ def test_each_failure_is_logged_with_the_end_of_its_output(caplog):
 def test_the_stop_is_told_once(caplog):
     keeper_after(*[DEATH] * (FAILURES + 3))
     assert sum("No more jobs are submitted" in message.getMessage() for message in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("excludes", "words"), [(True, "new jobs stay away from it"), (False, "new jobs can't be kept away from it here")]
+)
+def test_only_what_the_batch_system_can_do_is_promised(excludes, words, caplog):
+    keeper = Keeper(lambda _: None, excludes=excludes)
+    keeper.ended([record(JobState.FAILED, number, node="c1") for number in range(NODE_FAILURES)])
+    assert words in caplog.text

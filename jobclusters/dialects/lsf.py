@@ -59,6 +59,7 @@ class Lsf(Dialect):
     keywords = frozenset({"account", "job_cpu", "mem", "lsf_units", "use_stdin"})
     renamed = MappingProxyType({"project": "account", "ncpus": "job_cpu"})
     job_name_rule = (r"[A-Za-z0-9_ .:+=@-]+", "letters, digits, spaces and _ . : + = @ -")
+    marks_runs = True  # with the time
     index_variable = "LSB_JOBINDEX"
     first_index = 1
     nested_prefixes = ("LSB_", "LS_")
