@@ -1,0 +1,173 @@
+"""The private directory of a cluster: its entry, its credentials, what it has submitted, what its head printed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+import dask.config
+
+from jobclusters import config
+from jobclusters.entry import Entry
+from jobclusters.errors import InvalidRequest
+
+#: How to name another place.
+_HINT = "set jobclusters.directory to a directory of your own that this machine and all nodes see"
+
+
+def root() -> Path:
+    """Give ``jobclusters.directory``, under which each cluster has its own.
+
+    Raises
+    ------
+    InvalidRequest
+        If it isn't an absolute path.
+    """
+    config.load()
+    value = dask.config.get("jobclusters.directory")
+    path = config.expand(str(value))
+    if not value or not os.path.isabs(path):
+        raise InvalidRequest(f"jobclusters.directory must be an absolute path or begin with ~, not {value!r}; {_HINT}")
+    return Path(path)
+
+
+class ClusterFiles:
+    """The files of one cluster; nobody else may read them.
+
+    Parameters
+    ----------
+    path
+        Of the directory, which may not be there yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def make(self, *, fresh: bool = False) -> None:
+        """Make the directory for its owner alone; one that is there is made private.
+
+        Parameters
+        ----------
+        fresh
+            Whether it must not be there yet.
+
+        Raises
+        ------
+        FileExistsError
+            If it is there, and must not be.
+        InvalidRequest
+            If it can't be made or belongs to somebody else; it says what to set.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.mkdir(mode=0o700, exist_ok=not fresh)
+            if (owner := self.path.stat()).st_uid != os.getuid():
+                raise InvalidRequest(f"{self.path} belongs to {_user(owner.st_uid)}; {_HINT}")
+            if stat.S_IMODE(owner.st_mode) != 0o700:
+                self.path.chmod(0o700)
+        except FileExistsError:
+            if fresh:
+                raise
+            raise InvalidRequest(f"{self.path} is not a directory; {_HINT}") from None
+        except OSError as error:
+            raise InvalidRequest(f"the directory {self.path} can't be made: {error.strerror}; {_HINT}") from None
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        """Write a file that only its owner can read, at once as a whole.
+
+        Raises
+        ------
+        InvalidRequest
+            If the directory can't be written to.
+        """
+        data = text.encode() if isinstance(text, str) else text
+        target = self.path / name
+        try:
+            number, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self.path)  # its mode is 0600
+            with os.fdopen(number, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(number)
+            os.replace(temporary, target)
+        except OSError as error:
+            raise InvalidRequest(f"{target} can't be written: {error.strerror}; {_HINT}") from None
+        return target
+
+    def append(self, name: str, line: str) -> None:
+        """Add a line to a file that only its owner can read."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with os.fdopen(os.open(self.path / name, flags, 0o600), "a") as file:
+            file.write(line + "\n")
+            file.flush()
+
+    def put(self, entry: Entry) -> None:
+        """Note how the cluster stands."""
+        self.write("entry.json", entry.to_json())
+
+    def entry(self) -> Entry | None:
+        """Read how the cluster stands; None if nothing is noted.
+
+        Raises
+        ------
+        InvalidRequest
+            If what is noted can't be read, or belongs to somebody else.
+        """
+        file = self.path / "entry.json"
+        try:
+            if (owner := file.stat().st_uid) != os.getuid():
+                raise InvalidRequest(
+                    f"the name {self.path.name!r} is held by a cluster of {_user(owner)} in {self.path.parent}: choose"
+                    f" another name, or {_HINT}"
+                )
+            return Entry.from_json(file.read_text())
+        except FileNotFoundError:
+            self._check_owner()
+            return None
+        except PermissionError as error:
+            raise InvalidRequest(f"{file} can't be read: {error.strerror}; {_HINT}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidRequest(
+                f"{file} can't be read: {error}. If no such cluster runs (ask the batch system for your jobs), remove"
+                f" {self.path}"
+            ) from None
+
+    def _check_owner(self) -> None:
+        try:
+            owner = self.path.stat().st_uid
+        except OSError:
+            return
+        if owner != os.getuid():
+            raise InvalidRequest(
+                f"the name {self.path.name!r} is held by {_user(owner)} in {self.path.parent}; {_HINT}"
+            )
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        os.utime(self.path / "entry.json")
+
+    def silence(self) -> float:
+        """Give the seconds since the last sign of life, by the file system's clock."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.path) as now:
+                return os.fstat(now.fileno()).st_mtime - (self.path / "entry.json").stat().st_mtime
+        except OSError:
+            return time.time() - self.path.stat().st_mtime
+
+    def remove(self, *names: str) -> None:
+        """Remove these files, or all."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+        if not names:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
