@@ -11,14 +11,19 @@ import dask.config
 from jobclusters import config
 from jobclusters.configurations import CLUSTER_KEYWORDS, NO_CONFIGURATION, Configuration, find_configuration
 from jobclusters.dialect import Dialect
+from jobclusters.entry import check_name
 from jobclusters.errors import Problems, unknown
 from jobclusters.explain import Explanation, Origin, merged, where, written
+from jobclusters.idle import read_timeout
 from jobclusters.layers import KEYWORD, Asked, Layer, job_keywords
 from jobclusters.request import resolve_layers
 from jobclusters.sizes import whole
 from jobclusters.spec import DASK_WORKER, NO_SCHEDULER, JobSpec
 from jobclusters.units import gigabytes
 from jobclusters.workercommand import python_counts
+
+#: Keywords for which None doesn't mean "not given", but "never".
+TIMEOUTS = frozenset({"idle_timeout", "no_client_timeout"})
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,17 @@ class Call:
         """The directories of templates: the call's, then the configuration's."""
         own = config.directories("template_dirs", self.value("template_dirs"), Problems())
         return (*own, *config.template_dirs())
+
+    @property
+    def name(self) -> str | None:
+        """The name that was given to the cluster; None if none was."""
+        value = self.value("name")
+        return None if value in (None, "") else check_name(value)
+
+    def timeout(self, key: str, otherwise: object = None) -> float | None:
+        """Give a timeout in seconds; None for never. One in ``scheduler_options`` means the same."""
+        options = self.value("scheduler_options") or {}
+        return read_timeout(key, self.value(key) if key in self.cluster else options.get(key, otherwise))
 
     def explain(self, more: Mapping[str, Origin]) -> Explanation:
         """Tell where each value came from; ``more`` is what the cluster itself has chosen."""
@@ -158,7 +174,8 @@ def _for_the_cluster(layers: Sequence[Layer], problems: Problems) -> dict[str, O
     """Find what concerns the cluster, and note what can't be read."""
     cluster: dict[str, Origin] = {}
     for source, layer in reversed(layers):
-        cluster |= {k: Origin(v, source) for k, v in layer.items() if k in CLUSTER_KEYWORDS and v is not None}
+        said = {k: v for k, v in layer.items() if k in CLUSTER_KEYWORDS and (v is not None or k in TIMEOUTS)}
+        cluster |= {key: Origin(value, source) for key, value in said.items()}
     problems += _counts_and_name(cluster)
     if "template_dirs" in cluster:
         config.directories("template_dirs", cluster["template_dirs"].value, problems)
@@ -176,8 +193,10 @@ def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
             del cluster[key]  # nobody could go on with it
     if "scheduler_options" in cluster and not isinstance(options := cluster["scheduler_options"].value or {}, Mapping):
         problems.append(f"scheduler_options must be a mapping, not {options!r}")
-    if "name" in cluster and not str(cluster["name"].value).isprintable():
-        problems.append(f"name={cluster['name'].value!r} can't hold line breaks or control characters")
+    for key in TIMEOUTS & cluster.keys():
+        problems.attempt(lambda key=key: read_timeout(key, cluster[key].value), None)  # type: ignore[misc]
+    if cluster.get("name", Origin("", "")).value not in ("", None):
+        problems.attempt(lambda: check_name(cluster["name"].value), "")
     return problems
 
 

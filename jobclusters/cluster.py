@@ -24,16 +24,20 @@ from jobclusters.adaptive import Step
 from jobclusters.call import is_range, read_call
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.configurations import Configuration, read_file
+from jobclusters.connected import ConnectedCluster
 from jobclusters.connection import Network, choose_network
 from jobclusters.dialect import Dialect
-from jobclusters.elastic import ElasticCluster
 from jobclusters.engine import Engine
 from jobclusters.errors import InvalidRequest
 from jobclusters.explain import Explanation, Origin
 from jobclusters.group import DEFAULT, Group, check_name
+from jobclusters.headspec import SCHEDULER_KEYWORDS
 from jobclusters.job import BatchJob
 from jobclusters.keeper import job_of
+from jobclusters.lasting import Held, LastingCluster, timeouts
 from jobclusters.limits import read_policy
+from jobclusters.registry import Presence, directory, new_entry
+from jobclusters.route import claim_here, route
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
@@ -46,6 +50,8 @@ _OURS = frozenset(
     {
         *("n_workers", "n_jobs", "job_cls", "config_name", "template_dirs", "interface"),
         *("scheduler_options", "scheduler_class", "scheduler_cls"),
+        *("head", "shutdown_on_close", "idle_timeout", "no_client_timeout"),
+        *SCHEDULER_KEYWORDS,
     }
 )
 
@@ -55,7 +61,7 @@ RENEWAL = 2.0
 GOODBYE = 10.0
 
 
-class JobCluster(ElasticCluster):
+class JobCluster(LastingCluster):
     """A Dask cluster whose workers are jobs of a batch queue.
 
     Parameters
@@ -70,7 +76,18 @@ class JobCluster(ElasticCluster):
     n_jobs
         Jobs to ask for at once.
     name
-        Of the cluster; the names of jobs and workers begin with it.
+        Of the cluster; the names of jobs and workers begin with it. Where a cluster of this name runs, this connects
+        to it: see docs/lifecycle.md.
+    head
+        Where scheduler, engine and scaler run: "process", here in this Python (the default); "job", in a batch job of
+        their own; "detached", in a process of this machine that survives logout.
+    scheduler_size, scheduler_cpu, scheduler_memory, scheduler_queue, scheduler_walltime, scheduler_extra_directives
+        Of the head's job, which any of them asks for. 1 core and 8 GiB unless given, and of the queue's longest
+        walltime, if that is known.
+    shutdown_on_close
+        Whether the cluster ends when it is closed here; unless given, it does if it was made here.
+    idle_timeout, no_client_timeout
+        Times without work, and without any client, after which it closes by itself; None for never.
     worker_size
         The shape of a job, by name: see :func:`jobclusters.describe_sizes`. Or give ``worker_cpu``,
         ``worker_memory`` and ``worker_gpu`` (4 cores, 16 GiB and no GPU unless given); or ``cores`` and ``memory``.
@@ -98,6 +115,20 @@ class JobCluster(ElasticCluster):
 
     dialect: ClassVar[Dialect]
     job_cls: ClassVar[type[BatchJob]]
+    _claimed: Held | None
+
+    def __new__(cls, *args: Any, configuration: str | Configuration | None = None, **keywords: Any) -> Any:
+        """Make a cluster, or connect to one."""
+        own = cls.__init__ is not JobCluster.__init__  # a class of the user's own has keywords of its own, too
+        held = keywords.get("head")
+        if not own and not isinstance(held, Held):
+            given = {**dict(zip(("n_workers", "job_cls"), args, strict=False)), **keywords}
+            held = route(cls, lambda: read_call(cls.dialect, given, configuration), given, configuration)
+        if isinstance(held, ConnectedCluster):
+            return held  # it is made
+        new = super().__new__(cls)
+        new._claimed = held if isinstance(held, Held) else None
+        return new
 
     def __init__(
         self,
@@ -108,7 +139,16 @@ class JobCluster(ElasticCluster):
         **keywords: Any,
     ) -> None:
         self.status = Status.created  # before anything may fail: __del__ looks at it
-        self._call = read_call(self.dialect, {"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
+        try:
+            self._make({"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
+        except BaseException as error:
+            if self._claimed is not None:  # the name is free again
+                self._claimed.presence.ended(f"it could not be made: {error or type(error).__name__}")
+            raise
+
+    def _make(self, given: Mapping[str, Any], configuration: str | Configuration | None) -> None:
+        given = {key: value for key, value in given.items() if not isinstance(value, Held)}
+        self._call = read_call(self.dialect, given, configuration)
         self.spec = self._call.spec
         self._check(self.spec)
         self.template_dirs = self._call.template_dirs
@@ -123,6 +163,9 @@ class JobCluster(ElasticCluster):
         self._ending: asyncio.Future[None] | None = None
         job_class = _checked(self._call.value("job_cls", self.job_cls))
         options = dict(self._call.value("scheduler_options") or {})
+        options.pop("idle_timeout", None)  # it is ours
+        self._claimed = self._claimed or claim_here(type(self), self._call)
+        self._hold(self._claimed or self._unnamed(), timeouts(self._call))
         self._network = self._choose_network(options)
         verbs = self._verbs()
         if asked or jobs:
@@ -206,6 +249,12 @@ class JobCluster(ElasticCluster):
         network = Origin(self._network.interface, self._network.source)
         return self._call.explain({"interface": network})
 
+    def _unnamed(self) -> Held:
+        """Describe a cluster that nobody asks for by name."""
+        system = self.dialect.name
+        entry = new_entry(f"{system}-{uuid.uuid4().hex[:8]}", system, "process", named=False)
+        return Held(Presence(directory(entry.name), entry))
+
     def _check(self, spec: JobSpec) -> None:
         """Refuse what this batch system can't hold."""
 
@@ -217,6 +266,7 @@ class JobCluster(ElasticCluster):
             lost=self._jobs_lost,
             token=uuid.uuid4().hex[:8],
             lost_after=parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout")),
+            files=self.files,
         )
 
     def _render(self, spec: JobSpec) -> str:
@@ -294,6 +344,7 @@ class JobCluster(ElasticCluster):
             self.periodic_callbacks["renewal"] = renewal = PeriodicCallback(self._renew, RENEWAL * 1000)
             renewal.start()
             self._following = asyncio.ensure_future(self._follow_scheduler())
+            self._appear()
 
     def __await__(self) -> Generator[Any, Any, JobCluster]:
         yield from super().__await__()
@@ -330,6 +381,7 @@ class JobCluster(ElasticCluster):
             await self._ending
         await super()._close()
         self.scheduler_info["workers"] = {}
+        self._disappear()
 
     async def _end(self) -> None:
         if self._adaptive is not None:
@@ -356,8 +408,7 @@ class JobCluster(ElasticCluster):
         """Close the cluster if the scheduler closes by itself, as after its ``idle_timeout``."""
         await self.scheduler.finished()
         if self._ending is None:
-            logger.warning("The Dask scheduler has closed; the jobs of %s are cancelled.", self.name)
-            await self._close()
+            await self.finish("the Dask scheduler has closed; its jobs are cancelled")
 
 
 def _checked(job_class: type) -> type[BatchJob]:

@@ -16,6 +16,9 @@ from jobclusters import config
 from jobclusters.entry import Entry
 from jobclusters.errors import InvalidRequest
 
+#: The ends of the names of files with credentials, and of what a head is told to do.
+SECRET = (".pem", ".pickle")
+
 #: How to name another place.
 _HINT = "set jobclusters.directory to a directory of your own that this machine and all nodes see"
 
@@ -158,12 +161,15 @@ class ClusterFiles:
         except OSError:
             return time.time() - self.path.stat().st_mtime
 
-    def remove(self, *names: str) -> None:
-        """Remove these files, or all."""
-        for name in names:
-            (self.path / name).unlink(missing_ok=True)
-        if not names:
-            shutil.rmtree(self.path, ignore_errors=True)
+    def remove_secrets(self) -> None:
+        """Remove what must not outlive the cluster."""
+        for name in os.listdir(self.path):
+            if name.endswith(SECRET) or name.startswith("."):
+                (self.path / name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the directory with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _user(number: int) -> str:

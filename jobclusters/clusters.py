@@ -14,11 +14,14 @@ from jobclusters.cluster import JobCluster
 from jobclusters.configurations import Configuration, find_configuration, read_file
 from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
+from jobclusters.entry import Phase
 from jobclusters.errors import InvalidRequest, unknown
 from jobclusters.explain import Origin
 from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine, this_machine
+from jobclusters.registry import directory
+from jobclusters.route import given_name
 from jobclusters.sizes import fitting
 from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
@@ -228,7 +231,10 @@ class Cluster:
         cls, *args: Any, configuration: str | Configuration | None = None, **keywords: Any
     ) -> JobCluster:
         found = find_configuration(configuration)
-        return CLUSTERS[found.system or find_system()](*args, configuration=found, **keywords)
+        name = given_name(keywords, found)
+        entry = directory(name).entry() if name is not None else None
+        here = entry.system if entry is not None and entry.phase is not Phase.ENDED else None
+        return CLUSTERS[here or found.system or find_system()](*args, configuration=found, **keywords)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **keywords: Any) -> JobCluster:

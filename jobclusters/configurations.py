@@ -73,6 +73,16 @@ CLUSTER_KEYWORDS = frozenset(
         "protocol",
         "config_name",
         "template_dirs",
+        "head",
+        "scheduler_size",
+        "scheduler_cpu",
+        "scheduler_memory",
+        "scheduler_queue",
+        "scheduler_walltime",
+        "scheduler_extra_directives",
+        "shutdown_on_close",
+        "idle_timeout",
+        "no_client_timeout",
     }
 )
 

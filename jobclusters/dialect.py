@@ -107,6 +107,8 @@ class Dialect(ABC):
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
     #: What a job's name must match, and that in words; ("", "") if there is nothing to heed.
     job_name_rule: ClassVar[tuple[str, str]] = ("", "")
+    #: The environment variable that holds a job's own id; "" if there is none.
+    job_variable: ClassVar[str] = ""
     #: The environment variable that holds an array element's index, and the first index of an array.
     index_variable: ClassVar[str]
     first_index: ClassVar[int] = 0

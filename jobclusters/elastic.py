@@ -91,6 +91,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
     def _want_more(self, group: Group, count: int) -> None:
         if count <= 0 or self._ending is not None:
             return
+        self._be_noted()
         if group.spec.log_directory:
             try:
                 os.makedirs(group.spec.log_directory, exist_ok=True)
@@ -100,6 +101,9 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             for _ in range(count):
                 self.worker_spec[group.next_name()] = group.entry
         self.engine.meter.asked(group.name, count)
+
+    def _be_noted(self) -> None:
+        """Let others find the cluster."""
 
     def _members(self, group: Group) -> list[str]:
         return [name for name in self.worker_spec if group.owns(name)]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from distributed.core import Status
 
 from jobclusters.batchqueue import BatchQueue
+from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import Verbs
 from jobclusters.errors import InvalidRequest, QueueError, unknown
 from jobclusters.group import Group
@@ -65,6 +66,10 @@ class Engine:
         Makes job names unique.
     lost_after
         Seconds after which a running job without its workers is given up.
+    files
+        Of the cluster, where submissions are written down; None for nowhere.
+    guarded
+        Whether the jobs are cancelled if this process dies.
     """
 
     def __init__(
@@ -75,10 +80,13 @@ class Engine:
         lost: Lost,
         token: str,
         lost_after: float,
+        files: ClusterFiles | None = None,
+        *,
+        guarded: bool = True,
     ) -> None:
         self.verbs = verbs
         self.keeper = Keeper(self._log_tail, excludes=verbs.dialect.excludes)
-        self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
+        self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""), files, starts=guarded)
         self.queue = BatchQueue(verbs, render, self, self._janitor, token)
         self.watch = Watch(self.queue, self.count_workers, self._ended, self._requeued, lost_after)
         self.observer = Observer(self.queue.records, self._workers)
@@ -104,6 +112,14 @@ class Engine:
         if not await self.queue.close():
             self._janitor.goodbye()
         # else the janitor stays, and goes on trying when this process has ended
+
+    async def release(self) -> None:
+        """Let the jobs go on without us."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        self._janitor.goodbye()
 
     def reset(self) -> None:
         """Start afresh: the person asked for something new."""

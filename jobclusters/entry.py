@@ -43,8 +43,8 @@ class Entry:
 
     Attributes
     ----------
-    name
-        Of the cluster.
+    name, named
+        Of the cluster, and whether somebody chose it and may ask for it.
     run
         Tells this cluster from others that had its name.
     system
@@ -71,6 +71,7 @@ class Entry:
     run: str
     system: str
     head: str
+    named: bool = True
     phase: Phase = Phase.STARTING
     user: str = ""
     host: str = ""

@@ -2,6 +2,7 @@
 
 The owner starts ``python -m jobclusters.janitor`` and tells it of every submission before it is tried. When the
 owner says goodbye the janitor leaves. When the owner is gone without a word, it looks up and cancels everything.
+The same is written into the cluster's directory: if the janitor dies, too, as with its machine, others can do it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from jobclusters.errors import QueueError
+from jobclusters.clusterfiles import ClusterFiles
+from jobclusters.entry import Phase
+from jobclusters.errors import InvalidRequest, QueueError
 
+#: What was submitted, in the cluster's directory.
+JOURNAL = "jobs.jsonl"
 #: Seconds for which a dead owner's jobs are looked for and cancelled again.
 PATIENCE = 300.0
 
@@ -32,10 +38,16 @@ class Janitor:
         Name of the batch system; "local" for this machine's queue.
     token
         Of the local queue, whose processes are to be ended.
+    files
+        Of the cluster, to write it down; None doesn't.
+    starts
+        Whether there is a janitor at all.
     """
 
-    def __init__(self, system: str, token: str = "") -> None:
-        self._arguments = [system, token]
+    def __init__(self, system: str, token: str = "", files: ClusterFiles | None = None, *, starts: bool = True) -> None:
+        self._starts = starts
+        self._arguments = [system, token, *([str(files.path)] if files else [])]
+        self._files = files
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
 
@@ -51,11 +63,13 @@ class Janitor:
     async def submitting(self, job_name: str) -> None:
         """Tell that a submission with this name is about to be tried."""
         async with self._starting:
-            if self._process is None:
+            if self._process is None and self._starts:
                 try:
                     self._process = await asyncio.to_thread(self._start)
                 except RuntimeError:  # this Python is about to end, and has no threads any more
                     self._process = self._start()
+                if token := self._arguments[1]:
+                    self._write({"token": token})
         self._tell({"submitting": job_name})
 
     def submitted(self, job_name: str, ids: Sequence[str]) -> None:
@@ -75,7 +89,13 @@ class Janitor:
             self._process.wait()
             self._process = None
 
+    def _write(self, message: object) -> None:
+        if self._files is not None:
+            with suppress(OSError):  # the janitor knows it, too
+                self._files.append(JOURNAL, json.dumps(message))
+
     def _tell(self, message: object) -> None:
+        self._write(message)
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):  # a killed janitor must not harm its owner
                 self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -99,17 +119,70 @@ def listen() -> dict[str, list[str]] | None:
         if not chunk:
             break
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if "goodbye" in message:
-                return None
-            if "submitting" in message:
-                submissions[message["submitting"]] = []
-            elif message["ids"]:
-                submissions[message["submitted"]] = message["ids"]
-            else:
-                submissions.pop(message["submitted"], None)
+        if not note(submissions, lines):
+            return None
     return submissions
+
+
+def note(submissions: dict[str, list[str]], lines: Iterable[str | bytes]) -> bool:
+    """Note what the owner tells, a line each; give False if it said goodbye."""
+    for line in lines:
+        message = json.loads(line)
+        if "goodbye" in message:
+            return False
+        if "submitting" in message:
+            submissions[message["submitting"]] = []
+        elif "submitted" not in message:  # the local queue's token
+            continue
+        elif message["ids"]:
+            submissions[message["submitted"]] = message["ids"]
+        else:
+            submissions.pop(message["submitted"], None)
+    return True
+
+
+def written(files: ClusterFiles) -> dict[str, list[str]]:
+    """Read what a cluster has submitted; a last line that was being written when its owner died is left out."""
+    submissions: dict[str, list[str]] = {}
+    try:
+        text = (files.path / JOURNAL).read_text()
+    except OSError:
+        return {}
+    return submissions if note(submissions, text.splitlines(keepends=True)[: text.count("\n")]) else {}
+
+
+async def sweep(files: ClusterFiles, system: str, why: str) -> None:
+    """Cancel what a cluster without an owner has left in the queue, and note how it ended."""
+    if system == "local":
+        for token in _tokens(files):
+            await asyncio.to_thread(_clean_up, token)
+    else:
+        await clean(system, written(files))
+    bury(files, why)
+
+
+def _tokens(files: ClusterFiles) -> set[str]:
+    with suppress(OSError, ValueError):
+        messages = [json.loads(line) for line in (files.path / JOURNAL).read_text().splitlines()]
+        return {message["token"] for message in messages if "token" in message}
+    return set()
+
+
+def _clean_up(token: str) -> None:
+    from jobclusters.localqueue import clean_up
+
+    clean_up(token, wait=5)
+
+
+def bury(files: ClusterFiles, why: str) -> None:
+    """Note how a cluster without an owner ended; what was secret goes, and all if it had no name to be asked for."""
+    with suppress(InvalidRequest, OSError):
+        entry = files.entry()
+        if entry is None or not entry.named:
+            files.remove()
+        elif entry.phase is not Phase.ENDED:
+            files.put(replace(entry, phase=Phase.ENDED, why=why))
+        files.remove_secrets()
 
 
 async def clean(system: str, submissions: dict[str, list[str]]) -> None:
@@ -142,7 +215,7 @@ async def clean(system: str, submissions: dict[str, list[str]]) -> None:
         pause = min(2 * pause, 10.0)
 
 
-def main(system: str, token: str = "") -> None:
+def main(system: str, token: str = "", directory: str = "") -> None:
     """Run as a process of its own, which Ctrl-C and a closed terminal don't reach."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -150,11 +223,11 @@ def main(system: str, token: str = "") -> None:
     if submissions is None:
         return
     if system == "local":
-        from jobclusters.localqueue import clean_up
-
-        clean_up(token, wait=5)
+        _clean_up(token)
     else:
         asyncio.run(clean(system, submissions))
+    if directory:
+        bury(ClusterFiles(directory), "the process that held it has ended without closing it")
 
 
 if __name__ == "__main__":

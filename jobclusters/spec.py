@@ -65,6 +65,8 @@ class JobSpec:
         as :class:`~jobclusters.words.ShellWord`.
     prologue, epilogue
         Shell lines before and after the worker.
+    head
+        In the job of a cluster's head, the directory of the cluster; None in jobs of workers.
     """
 
     system: str
@@ -109,6 +111,7 @@ class JobSpec:
     directives_skip: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
     epilogue: tuple[str, ...] = ()
+    head: str | None = None
 
     @property
     def worker_per_gpu(self) -> bool:

@@ -40,7 +40,7 @@ def test_what_nobody_says_is_not_there():
         ({"config_name": "x"}, "unknown config_name 'x'"),
         ({"n_workers": "many"}, "n_workers must be a whole number, not 'many'"),
         ({"n_jobs": -1}, "n_jobs must be at least 0, not -1"),
-        ({"name": "a\nb"}, "can't hold line breaks"),
+        ({"name": "a\nb"}, "a cluster's name is made of"),
     ],
 )
 def test_what_cannot_be(keywords, words):

@@ -280,9 +280,10 @@ def test_scale_counts_whole_jobs_in_every_unit(held, call, jobs):
 
 
 def test_the_cluster_ends_with_its_scheduler(held):
-    options = {"dashboard": False, "idle_timeout": "500ms"}
-    with ScriptedCluster(held, **{**SMALL, "scheduler_options": options}) as cluster:
+    with ScriptedCluster(held, **SMALL) as cluster:
         cluster.scale(jobs=2)
+        until(lambda: len(held.living()) == 2)
+        cluster.loop.add_callback(cluster.scheduler.close)
         until(lambda: cluster.status.name == "closed")
         assert held.living() == []
 

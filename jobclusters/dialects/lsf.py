@@ -60,6 +60,7 @@ class Lsf(Dialect):
     renamed = MappingProxyType({"project": "account", "ncpus": "job_cpu"})
     job_name_rule = (r"[A-Za-z0-9_ .:+=@-]+", "letters, digits, spaces and _ . : + = @ -")
     marks_runs = True  # with the time
+    job_variable = "LSB_JOBID"
     index_variable = "LSB_JOBINDEX"
     first_index = 1
     nested_prefixes = ("LSB_", "LS_")

@@ -49,6 +49,7 @@ class Pbs(Dialect):
     keywords = frozenset({"account", "resource_spec"})
     renamed = MappingProxyType({"project": "account"})
     job_name_rule = (r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "letters, digits, and _ . + - behind the first")
+    job_variable = "PBS_JOBID"
     index_variable = "PBS_ARRAY_INDEX"
     excludes = False  # "select" knows only what a node is to have
     nested_prefixes = ("PBS_",)

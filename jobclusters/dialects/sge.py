@@ -33,6 +33,7 @@ class Sge(Dialect):
     renamed = MappingProxyType({"project": "account"})
     job_name_rule = ("[A-Za-z_.][A-Za-z0-9_.+-]*", "letters, digits and _ . + - (and begins with none of the last two)")
     marks_runs = True  # with the time
+    job_variable = "JOB_ID"
     index_variable = "SGE_TASK_ID"
     first_index = 1
     # Not PE, QUEUE, ARC: those are the beginnings of too many others.

@@ -42,6 +42,7 @@ class Slurm(Dialect):
     unlimited = True
     keywords = frozenset({"account", "qos", "job_cpu", "job_mem"})
     renamed = MappingProxyType({"project": "account"})
+    job_variable = "SLURM_JOB_ID"
     index_variable = "SLURM_ARRAY_TASK_ID"
     restart_variable = "SLURM_RESTART_COUNT"
     marks_runs = True

@@ -1,0 +1,334 @@
+"""A cluster whose head is another process: this one only connects, and may end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from distributed.core import Status, rpc
+from distributed.deploy.cluster import Cluster as DaskCluster
+from distributed.objects import SchedulerInfo
+from tornado.ioloop import PeriodicCallback
+
+from jobclusters import finding
+from jobclusters.adaptive import Step
+from jobclusters.clusterfiles import ClusterFiles
+from jobclusters.entry import Entry, Phase, Standing
+from jobclusters.errors import InvalidRequest, QueueError
+from jobclusters.explain import Explanation
+from jobclusters.group import DEFAULT, Group
+from jobclusters.service import View
+from jobclusters.start import Start
+from jobclusters.state import JobStatus
+from jobclusters.usage import Usage
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at the cluster.
+LOOK = 2.0
+#: Seconds between two looks whether a cluster that is starting or ending has.
+SOON = 0.5
+#: Seconds in which a cluster should have closed.
+CLOSING = 120.0
+
+
+class RemoteAdaptive:
+    """What :meth:`ConnectedCluster.adapt` gives: the scaler itself runs with the head."""
+
+    def __init__(self, cluster: ConnectedCluster) -> None:
+        self._cluster = cluster
+
+    def stop(self) -> Any:
+        """Let the cluster stay as it is."""
+        return self._cluster._ask("stop_adapting")  # noqa: SLF001 -- part of it
+
+
+class ConnectedCluster(DaskCluster):  # type: ignore[misc]
+    """A cluster that another process holds: the same methods as a :class:`~jobclusters.cluster.JobCluster`.
+
+    Parameters
+    ----------
+    files
+        Of the cluster.
+    kind
+        The name of the class that was asked for.
+    start
+        Starts its head; None if it has one.
+    shutdown_on_close
+        Whether it ends when this connection is closed.
+    asynchronous, loop
+        As for every Dask cluster.
+    """
+
+    def __init__(
+        self,
+        files: ClusterFiles,
+        *,
+        kind: str,
+        start: Start | None = None,
+        shutdown_on_close: bool = False,
+        asynchronous: bool = False,
+        loop: Any = None,
+    ) -> None:
+        super().__init__(asynchronous=asynchronous, loop=loop, quiet=True, name=files.path.name)
+        self.files = files
+        self.shutdown_on_close = shutdown_on_close
+        self.security: Any = None
+        self._name = kind
+        self._starting = start
+        self._entry: Entry | None = None
+        self._view = View()
+        self._looking = False
+        #: What the adaptive scaler has decided, and why: the newest last.
+        self._history: deque[Step] = deque(maxlen=1000)
+        if not self.called_from_running_loop:
+            self._loop_runner.start()
+            try:
+                self.sync(self._start)
+            except BaseException:
+                self.status = Status.closed
+                self._loop_runner.stop()
+                raise
+
+    def __await__(self) -> Generator[Any, Any, ConnectedCluster]:
+        async def begun() -> ConnectedCluster:
+            if self.status is Status.created:
+                await self._start()
+            return self
+
+        return begun().__await__()
+
+    # -- beginning ----------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            await starting.run()
+        entry = self._entry = await self._running()
+        self.security = finding.security(self.files)
+        arguments = self.security.get_connection_args("client") if self.security else {}
+        self.scheduler_comm = rpc(entry.scheduler, connection_args=arguments)
+        self.status = Status.running
+        # Not Dask's own start: the scheduler tells one subscriber of its workers, and that is the head.
+        await self._refresh()
+        self.periodic_callbacks["view"] = callback = PeriodicCallback(self._look, LOOK * 1000)
+        callback.start()
+
+    async def _running(self) -> Entry:
+        """Wait until the scheduler is there."""
+        told = ""
+        while True:
+            found = await finding.find(self.files)
+            if found is None or found.standing is Standing.ENDED:
+                why = found.sentence if found else "nothing is noted of it"
+                raise QueueError(f"cluster {self.files.path.name!r} has ended: {why}")
+            if found.standing is Standing.RUNNING:
+                return found.entry
+            if found.standing is Standing.SILENT:
+                raise QueueError(
+                    f"cluster {self.files.path.name!r} can't be reached from here: {found.sentence}. If it is gone,"
+                    f" remove {self.files.path}"
+                )
+            if found.sentence != told:
+                logger.info("Waiting for cluster %s: %s.", self.files.path.name, told := found.sentence)
+            await asyncio.sleep(SOON)
+
+    async def _find_out(self) -> None:
+        """Find out what became of a cluster that doesn't answer."""
+        found = await finding.find(self.files)
+        same = found is not None and self._entry is not None and found.entry.run == self._entry.run
+        if found is not None and same and found.standing is not Standing.ENDED:
+            logger.info("Cluster %s: %s.", self.name, found.sentence)
+            return
+        sentence = found.sentence if found and same else "it was closed"
+        if self.status is Status.running:
+            logger.warning("Cluster %s has ended: %s.", self.name, sentence)
+            self._view = View(summary=f"none; ended: {sentence}")
+            self.scheduler_info["workers"] = {}
+            await super()._close()
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    async def _call(self, verb: str, **keywords: Any) -> Any:
+        if self.status is not Status.running:
+            raise QueueError(f"cluster {self.name} is {self.status.name}: it can't be asked for {verb}")
+        answer = await self.scheduler_comm.jobclusters(verb=verb, keywords=pickle.dumps(keywords))
+        if "error" in answer:
+            raise pickle.loads(answer["error"])  # noqa: S301 -- the head is ours
+        return pickle.loads(answer["result"])  # noqa: S301
+
+    def _ask(self, verb: str, **keywords: Any) -> Any:
+        return self.sync(self._call, verb, **keywords)
+
+    async def _refresh(self) -> None:
+        before, self._view = self._view, await self._call("view")
+        self.scheduler_info = SchedulerInfo(self._view.scheduler)
+        if (notice := self._view.notice) and notice != before.notice:
+            logger.warning("Cluster %s: %s.", self.name, notice)
+
+    async def _look(self) -> None:
+        if self.status is not Status.running or self._looking:
+            return
+        self._looking = True
+        try:
+            await asyncio.wait_for(self._refresh(), finding.ANSWER)
+        except (OSError, asyncio.TimeoutError):
+            await self._find_out()
+        finally:
+            self._looking = False
+
+    def _seen(self) -> View:
+        """Give the latest view: in an event loop the one that is there, else one of now."""
+        if not self.asynchronous and self.status is Status.running:
+            self.sync(self._look)
+        return self._view
+
+    @property
+    def jobs(self) -> dict[str, JobStatus]:
+        """How each job stands, by id; those that ended are remembered."""
+        return dict(self._seen().jobs)
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """The groups of jobs, by name."""
+        return self._seen().groups
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """What each group has asked for and used until now."""
+        return dict(self._seen().usage)
+
+    @property
+    def ends(self) -> float | None:
+        """When the head's walltime ends the cluster, in seconds since 1970; None if it won't."""
+        return self._seen().ends
+
+    @property
+    def plan(self) -> set[str]:
+        """The workers that there should be."""
+        return set(self._seen().plan)
+
+    @property
+    def requested(self) -> set[str]:
+        """The workers of jobs that were asked for."""
+        return set(self._seen().requested)
+
+    @property
+    def observed(self) -> set[str]:
+        """The workers that have registered."""
+        return set(self._seen().observed)
+
+    @property
+    def history(self) -> deque[Step]:
+        """What the adaptive scaler has decided, and why: the newest last."""
+        if not self.asynchronous and self.status is Status.running:
+            self._history = deque(self._ask("history"), maxlen=1000)
+        return self._history
+
+    def scale(
+        self,
+        n: int | None = None,
+        jobs: int = 0,
+        memory: str | None = None,
+        cores: int | None = None,
+        *,
+        group: str = DEFAULT,
+    ) -> Any:
+        """Ask for this much in all: see :meth:`JobCluster.scale <jobclusters.cluster.JobCluster.scale>`."""
+        return self._ask("scale", n=n, jobs=jobs, memory=memory, cores=cores, group=group)
+
+    def adapt(self, *, group: str = DEFAULT, **limits: Any) -> Any:
+        """Scale with the work there is: see :meth:`JobCluster.adapt <jobclusters.cluster.JobCluster.adapt>`."""
+        if "Adaptive" in limits:
+            raise InvalidRequest("Adaptive=: a class of your own runs only where the head is this process")
+        return self._after(self._ask("adapt", group=group, **limits), lambda: RemoteAdaptive(self))
+
+    def _after(self, asked: Any, give: Callable[[], Any]) -> Any:
+        """Give something when the head has answered: in an event loop, to be awaited."""
+        if not self.asynchronous:
+            return give()
+
+        async def answered() -> Any:
+            await asked
+            return give()
+
+        return asyncio.ensure_future(answered())
+
+    def add_group(self, name: str, **keywords: Any) -> Any:
+        """Add jobs of another size: see :meth:`JobCluster.add_group <jobclusters.cluster.JobCluster.add_group>`."""
+        return self._ask("add_group", name=name, **keywords)
+
+    def scale_down(self, workers: Any) -> Any:
+        """Let the jobs of these workers go; their results are moved first."""
+        return self._ask("scale_down", workers=list(workers))
+
+    def get_job_logs(self, job_id: str | None = None, tail: int | None = None) -> Any:
+        """Read what jobs printed: see :meth:`JobCluster.get_job_logs <jobclusters.cluster.JobCluster.get_job_logs>`."""
+        return self._ask("get_job_logs", job_id=job_id, tail=tail)
+
+    def job_script(self) -> Any:
+        """Print the script of a job."""
+        return self._ask("job_script")
+
+    def explain(self) -> Any:
+        """Tell what each parameter is, and where it came from."""
+
+        async def explained() -> Explanation:
+            return Explanation(await self._call("explain"))
+
+        return self.sync(explained)
+
+    def __repr__(self) -> str:
+        text = f"{super().__repr__()[:-1]}, jobs: {self._view.summary}"
+        if self._view.ends is not None:
+            text += f", ends {time.strftime('%Y-%m-%d %H:%M', time.localtime(self._view.ends))}"
+        return text + ")"
+
+    async def _wait_for_workers(self, n_workers: int = 0, timeout: float | None = None) -> None:
+        """Wait as Dask does, but not for jobs that won't come."""
+        arriving = asyncio.ensure_future(super()._wait_for_workers(n_workers, timeout))
+        try:
+            while not (await asyncio.wait([arriving], timeout=SOON))[0]:
+                await self._look()
+                if self._view.trouble is not None:
+                    raise self._view.trouble
+        finally:
+            arriving.cancel()
+        await arriving
+
+    # -- end ----------------------------------------------------------------------------------------------------
+
+    async def _close(self) -> None:
+        if self.status is Status.running and self.shutdown_on_close:
+            await self._end()
+        await super()._close()
+        self.scheduler_info["workers"] = {}
+        self._view = View(summary="not connected")
+
+    def shutdown(self) -> Any:
+        """End the cluster, whoever else is connected."""
+        self.shutdown_on_close = True
+        return self.close()
+
+    async def _end(self) -> None:
+        """Close the cluster, and wait until its jobs are gone."""
+        with suppress(OSError, QueueError):
+            await self._call("close", why=f"closed by process {os.getpid()} on {socket.gethostname()}")
+        deadline = time.monotonic() + CLOSING
+        while time.monotonic() < deadline:
+            entry = await asyncio.to_thread(self.files.entry)
+            if entry is None or entry.phase is Phase.ENDED or (self._entry and entry.run != self._entry.run):
+                return
+            await asyncio.sleep(SOON)
+        found = await finding.find(self.files)  # its head may have died over it
+        if found is None or found.standing is Standing.ENDED:
+            return
+        logger.error("Cluster %s should have closed, and hasn't; see %s.", self.name, self.files.path)

@@ -1,0 +1,188 @@
+"""Finds clusters again by name, on any machine that sees the user's directory; a name is held by one at a time."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from jobclusters import __version__
+from jobclusters.clusterfiles import ClusterFiles, root
+from jobclusters.entry import Entry, Phase
+from jobclusters.errors import InvalidRequest
+
+#: Seconds after which a lock on a name is that of a dead process: it is held for moments.
+LOCK = 30.0
+#: Seconds for which a cluster that has ended is remembered.
+REMEMBERED = 7 * 24 * 3600.0
+
+
+def directory(name: str) -> ClusterFiles:
+    """Give the files of the cluster of this name."""
+    return ClusterFiles(root() / "clusters" / name)
+
+
+def new_entry(name: str, system: str, head: str, *, named: bool = True) -> Entry:
+    """Describe a cluster that this process makes."""
+    return Entry(
+        name=name,
+        named=named,
+        run=uuid.uuid4().hex,
+        system=system,
+        head=head,
+        user=getpass.getuser(),
+        created=time.time(),
+        version=__version__,
+        **owner(),
+    )
+
+
+def owner() -> dict[str, Any]:
+    """Tell which process this is, on which machine."""
+    here = psutil.Process()
+    return {"host": socket.gethostname(), "pid": here.pid, "process_began": here.create_time()}
+
+
+def lives(entry: Entry) -> bool | None:
+    """Tell whether the process that holds a cluster is there; None if it is another machine's."""
+    if entry.host != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(entry.pid)
+        # A pid is used again; a second is the clock's precision here.
+        return abs(process.create_time() - entry.process_began) < 2 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return None
+
+
+def names() -> list[str]:
+    """Name the clusters that are noted; those that ended long ago are forgotten.
+
+    Raises
+    ------
+    InvalidRequest
+        If the directory can't be read.
+    """
+    place = root() / "clusters"
+    try:
+        found = sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InvalidRequest(f"{place} can't be read: {error.strerror}; set jobclusters.directory") from None
+    return [name for name in found if not _forgotten(name)]
+
+
+def _forgotten(name: str) -> bool:
+    files = directory(name)
+    with suppress(InvalidRequest, OSError):
+        entry = files.entry()
+        if entry is not None and entry.phase is Phase.ENDED and files.silence() > REMEMBERED:
+            files.remove()
+            return True
+    return False
+
+
+def claim(entry: Entry, instead_of: str | None = None) -> Entry | None:
+    """Take a name for a cluster.
+
+    Of two at once, one gets it.
+
+    Parameters
+    ----------
+    entry
+        Of the new cluster.
+    instead_of
+        The run of one that had the name, and is gone.
+
+    Returns
+    -------
+    Entry or None
+        Of the cluster that has the name; None if it is taken for the new one now.
+
+    Raises
+    ------
+    InvalidRequest
+        If it can't be noted; it says what to set.
+    """
+    files = directory(entry.name)
+    ClusterFiles(files.path.parent).make()
+    with _locked(files.path.with_name(f".{entry.name}.lock")):
+        before = files.entry()
+        if before is not None and before.phase is not Phase.ENDED and before.run != instead_of:
+            return before
+        if files.path.exists():
+            gone = files.path.with_name(f".{entry.name}.{uuid.uuid4().hex[:8]}")
+            files.path.rename(gone)  # a moment; removing takes longer
+            ClusterFiles(gone).remove()
+        files.make(fresh=True)
+        files.put(entry)
+    return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock on a name: a file that only one can make, on any file system."""
+    mine = uuid.uuid4().hex
+    while True:
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(mine)
+            break
+        except FileExistsError:
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > LOCK:
+                    path.unlink()
+            time.sleep(0.02)
+        except OSError as error:
+            raise InvalidRequest(f"{path} can't be made: {error.strerror}; set jobclusters.directory") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+
+
+class Presence:
+    """What the process that holds a cluster notes of it.
+
+    Parameters
+    ----------
+    files
+        Of the cluster.
+    entry
+        As it is noted now.
+    """
+
+    def __init__(self, files: ClusterFiles, entry: Entry) -> None:
+        self.files = files
+        self.entry = entry
+
+    def note(self, **changes: object) -> None:
+        """Note what has changed."""
+        self.entry = replace(self.entry, **changes)  # type: ignore[arg-type]
+        self.files.put(self.entry)
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with suppress(OSError):  # the file system may be away for a while
+            self.files.beat()
+
+    def ended(self, why: str) -> None:
+        """Note that the cluster has ended; one without a name leaves nothing."""
+        if self.entry.named:
+            self.note(phase=Phase.ENDED, why=why)
+            self.files.remove_secrets()
+        else:
+            self.files.remove()

@@ -1,0 +1,185 @@
+"""Decides what a call of a cluster class makes: a cluster in this process, one elsewhere, or a connection to one."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import dask.config
+
+from jobclusters import config, finding, registry
+from jobclusters.call import Call
+from jobclusters.configurations import Configuration, find_configuration
+from jobclusters.connected import ConnectedCluster
+from jobclusters.entry import Standing, check_name
+from jobclusters.errors import InvalidRequest
+from jobclusters.finding import Found
+from jobclusters.headspec import SCHEDULER_KEYWORDS, Head, head_kind, head_spec
+from jobclusters.lasting import Held
+from jobclusters.registry import Presence
+from jobclusters.spec import lifetime
+from jobclusters.start import Order, Start
+
+logger = logging.getLogger(__name__)
+
+#: Keywords that concern the connection, or where the head runs, and not what it makes.
+_NOT_THE_HEADS = frozenset({*SCHEDULER_KEYWORDS, "head", "shutdown_on_close", "asynchronous", "loop"})
+
+
+def existing(name: str) -> Found | None:
+    """Find a cluster that has this name now; one that is gone is cleared away.
+
+    Raises
+    ------
+    InvalidRequest
+        If its entry can't be read, or is somebody else's.
+    """
+    files = registry.directory(name)
+    if not files.path.exists():
+        return None
+    with ThreadPoolExecutor(1) as pool:  # there may be a loop in this thread
+        found = pool.submit(asyncio.run, finding.find(files)).result()
+    if found is None or found.standing is not Standing.ENDED:
+        return found
+    logger.info("The last cluster %s has ended: %s.", name, found.sentence)
+    return None
+
+
+def given_name(given: Mapping[str, Any], configuration: str | Configuration | None) -> str | None:
+    """Give the name that a call asks for, before anything else of it is read."""
+    value = given.get("name")
+    if value is None:
+        value = find_configuration(configuration).keywords.get("name")
+    return None if value in (None, "") else check_name(value)
+
+
+def route(
+    cls: type, read: Callable[[], Call], given: Mapping[str, Any], configuration: str | Configuration | None
+) -> ConnectedCluster | Held | None:
+    """Decide what a call makes.
+
+    Parameters
+    ----------
+    cls
+        The class that is called.
+    read
+        Reads the whole call.
+    given, configuration
+        Its keywords, and the set of parameters that it names.
+
+    Returns
+    -------
+    ConnectedCluster, Held or None
+        A connection; or that the name is this process's now; or None for a cluster of this process without a name.
+
+    Raises
+    ------
+    InvalidRequest
+        With every problem of the call.
+    """
+    name = given_name(given, configuration)
+    if name is not None and (found := existing(name)) is not None:
+        return _connect(cls, found, given)
+    call = read()
+    kind = head_kind(call)
+    if kind == "process" and name is None:
+        return None
+    system = call.dialect.name
+    entry = registry.new_entry(name or f"{system}-{uuid.uuid4().hex[:8]}", system, kind, named=name is not None)
+    head = _head(call, kind, entry.name)
+    if registry.claim(entry) is not None:  # somebody was faster
+        return route(cls, read, given, configuration)
+    presence = Presence(registry.directory(entry.name), entry)
+    if kind == "process":
+        return Held(presence)
+    starting = Start(
+        presence,
+        head,
+        _order(cls, given, configuration, entry.name, head),
+        call.dialect,
+        call.template_dirs,
+        alone=call.value("shutdown_on_close") is False,
+    )
+    return ConnectedCluster(
+        presence.files,
+        kind=cls.__name__,
+        start=starting,
+        shutdown_on_close=call.value("shutdown_on_close", True),
+        **_connection(given),
+    )
+
+
+def claim_here(cls: type, call: Call) -> Held | None:
+    """Take a name for a cluster of a class with an ``__init__`` of its own: it can only be made in this process.
+
+    Returns
+    -------
+    Held or None
+        None for a cluster without a name.
+
+    Raises
+    ------
+    InvalidRequest
+        If the name is taken, or the head is to run elsewhere.
+    """
+    if (kind := head_kind(call)) != "process":
+        raise InvalidRequest(
+            f"head={kind!r}: {cls.__name__} has an __init__ of its own, so that another process can't make it; leave"
+            " that out"
+        )
+    if call.name is None:
+        return None
+    entry = registry.new_entry(call.name, call.dialect.name, kind)
+    if existing(call.name) is not None or registry.claim(entry) is not None:
+        raise InvalidRequest(f"there is a cluster {call.name!r} already; Cluster(name={call.name!r}) connects to it")
+    return Held(Presence(registry.directory(call.name), entry))
+
+
+def _head(call: Call, kind: str, name: str) -> Head:
+    site = config.site(call.dialect, call.value("config_name"))
+    return Head(kind, head_spec(call, site, name) if kind == "job" else None)
+
+
+def _connection(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"asynchronous": bool(given.get("asynchronous")), "loop": given.get("loop")}
+
+
+def _connect(cls: Any, found: Found, given: Mapping[str, Any]) -> ConnectedCluster:
+    entry = found.entry
+    if entry.system != cls.dialect.name:
+        raise InvalidRequest(
+            f"cluster {entry.name!r} runs on {entry.system}, not on {cls.dialect.name}: Cluster(name={entry.name!r})"
+            " connects to it, or choose another name"
+        )
+    unused = sorted(given.keys() - {"name", "shutdown_on_close", "asynchronous", "loop"})
+    more = f" As it was made before, these do nothing now: {', '.join(unused)}." if unused else ""
+    logger.info("Cluster %s is there: %s.%s", entry.name, found.sentence, more)
+    return ConnectedCluster(
+        registry.directory(entry.name),
+        kind=cls.__name__,
+        shutdown_on_close=bool(given.get("shutdown_on_close", False)),
+        **_connection(given),
+    )
+
+
+def _order(
+    cls: type, given: Mapping[str, Any], configuration: str | Configuration | None, name: str, head: Head
+) -> Order:
+    found = find_configuration(configuration)
+    rest = {key: value for key, value in found.keywords.items() if key not in _NOT_THE_HEADS}
+    keywords = {key: value for key, value in given.items() if key not in _NOT_THE_HEADS}
+    seconds, _ = lifetime(head.walltime, None)
+    return Order(
+        cls=cls,
+        keywords={**keywords, "name": name, "configuration": replace(found, keywords=rest)},
+        config=copy.deepcopy(dask.config.config),
+        directory=os.getcwd(),
+        lifetime=seconds,
+    )
