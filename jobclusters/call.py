@@ -191,6 +191,8 @@ def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
         if key in cluster and (value := cluster[key].value) and not isinstance(value, str):
             problems.append(f"{key} must be text, not {value!r}")
             del cluster[key]  # nobody could go on with it
+    if "security" in cluster and not _is_security(security := cluster["security"].value):
+        problems.append(f"security must be True, False or a distributed.Security, not {security!r}")
     if "scheduler_options" in cluster and not isinstance(options := cluster["scheduler_options"].value or {}, Mapping):
         problems.append(f"scheduler_options must be a mapping, not {options!r}")
     for key in TIMEOUTS & cluster.keys():
@@ -198,6 +200,10 @@ def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
     if cluster.get("name", Origin("", "")).value not in ("", None):
         problems.attempt(lambda: check_name(cluster["name"].value), "")
     return problems
+
+
+def _is_security(value: object) -> bool:
+    return isinstance(value, bool) or hasattr(value, "get_tls_config_for_role")
 
 
 def is_range(value: object) -> bool:

@@ -17,15 +17,18 @@ from dask.utils import parse_timedelta
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.scheduler import Scheduler
+from distributed.security import Security
 from distributed.utils import import_term
 from tornado.ioloop import PeriodicCallback
 
+from jobclusters import clusterfiles
 from jobclusters.adaptive import Step
 from jobclusters.call import is_range, read_call
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.configurations import Configuration, read_file
 from jobclusters.connected import ConnectedCluster
 from jobclusters.connection import Network, choose_network
+from jobclusters.credentials import Credentials
 from jobclusters.dialect import Dialect
 from jobclusters.engine import Engine
 from jobclusters.errors import InvalidRequest
@@ -39,6 +42,7 @@ from jobclusters.limits import read_policy
 from jobclusters.registry import Presence, directory, new_entry
 from jobclusters.route import claim_here, route
 from jobclusters.script import render
+from jobclusters.security import choose_security
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
 from jobclusters.usage import Usage
@@ -49,7 +53,7 @@ logger = logging.getLogger(__name__)
 _OURS = frozenset(
     {
         *("n_workers", "n_jobs", "job_cls", "config_name", "template_dirs", "interface"),
-        *("scheduler_options", "scheduler_class", "scheduler_cls"),
+        *("scheduler_options", "scheduler_class", "scheduler_cls", "security"),
         *("head", "shutdown_on_close", "idle_timeout", "no_client_timeout"),
         *SCHEDULER_KEYWORDS,
     }
@@ -95,6 +99,9 @@ class JobCluster(LastingCluster):
         Of the Dask scheduler; the class may be a name to import.
     software
         What surrounds the workers' Python, by name or as a mapping: modules, an environment, a container, variables.
+    security
+        Unless given, connections are encrypted, and ask for credentials that are made for this cluster and removed with
+        it: see docs/security.md. Or give a :class:`distributed.Security`, or False.
     interface
         The network of scheduler and workers, such as ``"ib0"``. Unless given, InfiniBand or Slingshot is taken before
         Ethernet where this machine has both; "" leaves the choice to Dask.
@@ -167,6 +174,7 @@ class JobCluster(LastingCluster):
         self._claimed = self._claimed or claim_here(type(self), self._call)
         self._hold(self._claimed or self._unnamed(), timeouts(self._call))
         self._network = self._choose_network(options)
+        security = self._choose_security(options)
         verbs = self._verbs()
         if asked or jobs:
             verbs.check()
@@ -180,14 +188,20 @@ class JobCluster(LastingCluster):
                 queue=self.engine.queue,
                 template_dirs=self.template_dirs,
                 network=self._network,
+                security=security,
                 **{key: origin.value for key, origin in self._call.cluster.items() if key not in _OURS},
             )
         self.groups[DEFAULT] = Group(DEFAULT, self._name, self.spec, self._entry(self.spec))
         self.new_spec = self.groups[DEFAULT].entry
-        if limits:
-            self.adapt(**limits)
-        elif asked or jobs:
-            self.scale(int(asked) or None, jobs=jobs)
+        try:
+            if limits:
+                self.adapt(**limits)
+            elif asked or jobs:
+                self.scale(int(asked) or None, jobs=jobs)
+        except InvalidRequest:
+            if not self.asynchronous:
+                self.close()
+            raise
 
     def _entry(self, spec: JobSpec) -> dict[str, Any]:
         """Describe a job to the parent classes."""
@@ -281,6 +295,20 @@ class JobCluster(LastingCluster):
 
     def _choose_network(self, options: Mapping[str, Any]) -> Network:
         return choose_network(self._call.cluster.get("interface"), options)
+
+    def _choose_security(self, options: dict[str, Any]) -> Security | None:
+        """Choose what scheduler and clients use, and where the jobs will find it."""
+        security = choose_security(self._call.cluster.get("security"), self._call.value("protocol"), options)
+        if "security" in options:
+            options["security"] = security
+        elsewhere = self._call.value("shared_temp_directory")
+        files = clusterfiles.place(None, self.dialect.name, str(elsewhere)) if elsewhere else self.files
+        self._credentials = None if security is None else Credentials(security, files)
+        return security
+
+    def _get_worker_security(self, security: Security | None) -> Security | None:  # noqa: ARG002 -- the parent's signature
+        """Give jobs the paths of files; the parent class would write them into the working directory."""
+        return self._credentials.for_workers if self._credentials is not None else None
 
     def _scheduler_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return {} if "host" in options else {"interface": self._network.interface}
@@ -381,7 +409,15 @@ class JobCluster(LastingCluster):
             await self._ending
         await super()._close()
         self.scheduler_info["workers"] = {}
+        self._tidy()
         self._disappear()
+
+    def _tidy(self) -> None:
+        """Remove credentials that nobody needs any more."""
+        if self._credentials is not None:
+            self._credentials.remove()
+            if self._credentials.files is not self.files:
+                self._credentials.files.remove()
 
     async def _end(self) -> None:
         if self._adaptive is not None:
@@ -397,9 +433,6 @@ class JobCluster(LastingCluster):
         with suppress(Exception):
             await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)
         self.shutdown_scheduler = False  # the parent class would try to reach it
-        for key in ("key", "cert", "ca_file"):  # temporary TLS files of the parent class
-            if (file := getattr(self, f"_job_{key}", None)) is not None:
-                file.close()
         await self.engine.close()
         for job in self._created:
             job.over()

@@ -8,12 +8,13 @@ import shutil
 import stat
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import dask.config
 
 from jobclusters import config
-from jobclusters.entry import Entry
+from jobclusters.entry import Entry, check_name
 from jobclusters.errors import InvalidRequest
 
 #: The ends of the names of files with credentials, and of what a head is told to do.
@@ -37,6 +38,29 @@ def root() -> Path:
     if not value or not os.path.isabs(path):
         raise InvalidRequest(f"jobclusters.directory must be an absolute path or begin with ~, not {value!r}; {_HINT}")
     return Path(path)
+
+
+def place(name: object, system: str, directory: str | None = None) -> ClusterFiles:
+    """Give the files of a cluster; nothing is made yet.
+
+    Parameters
+    ----------
+    name
+        Of the cluster; None or "" if it was given none: then the directory is its alone, and goes with it.
+    system
+        Of its batch system.
+    directory
+        Another place than :func:`root`. Others may write there: the name is one that nobody can foresee.
+
+    Raises
+    ------
+    InvalidRequest
+        If the name can't name a directory.
+    """
+    token = uuid.uuid4().hex
+    if directory is not None:
+        return ClusterFiles(Path(os.path.abspath(config.expand(directory))) / f".jobclusters-{token}")
+    return ClusterFiles(root() / "clusters" / (check_name(name) if name else f"{system}-{token[:8]}"))
 
 
 class ClusterFiles:

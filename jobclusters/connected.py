@@ -113,7 +113,7 @@ class ConnectedCluster(DaskCluster):  # type: ignore[misc]
         if starting is not None:
             await starting.run()
         entry = self._entry = await self._running()
-        self.security = finding.security(self.files)
+        self.security = finding.security(self.files, entry)
         arguments = self.security.get_connection_args("client") if self.security else {}
         self.scheduler_comm = rpc(entry.scheduler, connection_args=arguments)
         self.status = Status.running

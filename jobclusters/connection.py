@@ -75,7 +75,8 @@ def connection_args(protocol: str | None, security: Security | None, network: Ne
         flag = isinstance(network.worker, ShellWord)
         args += [network.worker] if flag else ["--interface", network.worker]
     if protocol:
-        args += ["--protocol", protocol]
+        # With "tls://" Dask's worker wouldn't take the address at which it reaches the scheduler, but the machine's.
+        args += ["--protocol", "tls" if protocol == "tls://" else protocol]
     if security:
         files: Mapping[str, Any] = security.get_tls_config_for_role("worker")
         # 'ciphers' has no flag

@@ -15,6 +15,7 @@ from distributed.core import Status
 from distributed.utils import NoOpAwaitable
 
 from jobclusters.adaptive import QueueAdaptive
+from jobclusters.credentials import Credentials
 from jobclusters.engine import Engine
 from jobclusters.errors import InvalidRequest
 from jobclusters.group import DEFAULT, Group, find
@@ -36,6 +37,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
     groups: dict[str, Group]
     _changing: threading.RLock
     _ending: asyncio.Future[None] | None
+    _credentials: Credentials | None
 
     def scale(
         self,
@@ -68,6 +70,8 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         NoBatchSystem
             If the batch system's commands aren't on this machine.
         """
+        if not self.groups:  # its scheduler could not start; the parent class closes it
+            return None
         found = find(self.groups, group)
         wanted = found.jobs_for(n, jobs, memory, cores)
         if wanted:
@@ -79,6 +83,8 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         return self._want(found, wanted)
 
     def _want(self, group: Group, jobs: int) -> Any:
+        if jobs:
+            self._prepare(group)
         with self._changing:
             group.wanted = jobs
             lasting = self._lasting(group) if jobs else self._members(group)
@@ -88,15 +94,22 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         self.loop.add_callback(self._correct_state)
         return NoOpAwaitable() if self.asynchronous else None
 
-    def _want_more(self, group: Group, count: int) -> None:
-        if count <= 0 or self._ending is not None:
+    def _prepare(self, group: Group) -> None:
+        """Make what jobs need to be there, or say why it can't be."""
+        if self._ending is not None:
             return
+        if self._credentials is not None:
+            self._credentials.put()
         self._be_noted()
         if group.spec.log_directory:
             try:
                 os.makedirs(group.spec.log_directory, exist_ok=True)
             except OSError as error:
                 raise InvalidRequest(f"log_directory {group.spec.log_directory!r} can't be made: {error}") from None
+
+    def _want_more(self, group: Group, count: int) -> None:
+        if count <= 0 or self._ending is not None:
+            return
         with self._changing:
             for _ in range(count):
                 self.worker_spec[group.next_name()] = group.entry
@@ -202,6 +215,8 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
 
     async def obey(self, group: Group, decision: Decision) -> None:
         """Do what the scaler has decided."""
+        if decision.submit:
+            self._prepare(group)
         with self._changing:
             for name in (*decision.cancel, *decision.retire):
                 self.worker_spec.pop(name, None)

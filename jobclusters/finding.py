@@ -14,7 +14,7 @@ from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import CommandQueue
 from jobclusters.dialects import DIALECTS
 from jobclusters.entry import Entry, Evidence, Phase, Standing, judge
-from jobclusters.errors import QueueError
+from jobclusters.errors import InvalidRequest, QueueError
 from jobclusters.janitor import sweep
 from jobclusters.state import JobState
 
@@ -64,16 +64,22 @@ async def find(files: ClusterFiles) -> Found | None:
     return Found(found.entry, Standing.ENDED, found.sentence)
 
 
-def security(files: ClusterFiles) -> Security | None:
-    """Give the credentials of a cluster; None if it has none."""
-    return credentials.load(files)
+def security(files: ClusterFiles, entry: Entry) -> Security | None:
+    """Give the credentials of a cluster; None if its connections are plain.
+
+    Raises
+    ------
+    InvalidRequest
+        If it has some, and they can't be read.
+    """
+    return credentials.load(files) if str(entry.scheduler).startswith("tls") else None
 
 
 async def _answers(files: ClusterFiles, entry: Entry) -> bool:
     """Ask a scheduler whether it is this cluster's."""
-    found = security(files)
-    arguments = found.get_connection_args("client") if found else {}
-    with suppress(OSError, asyncio.TimeoutError, ValueError, TypeError):
+    with suppress(OSError, asyncio.TimeoutError, InvalidRequest, ValueError, TypeError):
+        found = security(files, entry)
+        arguments = found.get_connection_args("client") if found else {}
         async with rpc(entry.scheduler, connection_args=arguments, timeout=ANSWER) as scheduler:
             answer = await asyncio.wait_for(scheduler.jobclusters(verb="hello"), ANSWER)
             return bool(answer.get("run") == entry.run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from jobclusters.clusterfiles import ClusterFiles
+from jobclusters.credentials import SECURITY, Credentials
 from jobclusters.elastic import ElasticCluster
 from jobclusters.entry import HEARTBEAT, Phase
 from jobclusters.idle import Activity, Vigil
@@ -48,7 +50,10 @@ class LastingCluster(ElasticCluster):
     """The part of a cluster that others can find and ask, and that ends by itself."""
 
     _held: Held
+    _credentials: Credentials | None
     _vigil: Vigil
+    #: Whether its directory has been made.
+    _noted = False
     #: Why it closed; "" while it hasn't.
     _why = ""
     #: What a person should know now: that the cluster ends soon; "" for nothing.
@@ -78,7 +83,7 @@ class LastingCluster(ElasticCluster):
         presence = self._held.presence
         self._service = Service(self, presence.entry.run)
         self.scheduler.handlers["jobclusters"] = self._service.answer
-        if presence.entry.named:
+        if presence.entry.named or self._noted:
             self._be_noted()
         for name, look, seconds in (("vigil", self._watch_over, LOOK), ("heartbeat", self._beat, HEARTBEAT)):
             self.periodic_callbacks[name] = callback = PeriodicCallback(look, seconds * 1000)
@@ -87,9 +92,19 @@ class LastingCluster(ElasticCluster):
     def _be_noted(self) -> None:
         """Let others find the cluster, and clear up after it should this process and its janitor die."""
         presence = self._held.presence
-        if presence.entry.phase is not Phase.RUNNING:
+        if not self._noted:
             self.files.make()
+            self._share_credentials()
+            self._noted = True
+        if presence.entry.phase is not Phase.RUNNING and self.status is Status.running:
             presence.note(phase=Phase.RUNNING, scheduler=self.scheduler.address, dashboard=self.dashboard_link or None)
+
+    def _share_credentials(self) -> None:
+        """Let other processes of this user connect."""
+        if self._credentials is not None:
+            self._credentials.put()
+            if self._credentials.elsewhere:
+                self.files.write(SECURITY, pickle.dumps(self._credentials.security))
 
     async def _beat(self) -> None:
         await asyncio.to_thread(self._held.presence.beat)
@@ -139,7 +154,7 @@ class LastingCluster(ElasticCluster):
 
     def _disappear(self) -> None:
         """Note that the cluster has ended."""
-        if self._held.presence.entry.phase is Phase.RUNNING or self._held.presence.entry.named:
+        if self._noted or self._held.presence.entry.named:
             self._held.presence.ended(self._why or f"closed by its owner, process {os.getpid()}")
         self._over.set()
 

@@ -371,7 +371,7 @@ def test_what_concerns_the_cluster_may_be_in_a_configuration(tmp_path, monkeypat
         script = cluster.job_script()
         assert "\necho mine\n" in script
         assert "--resources A=1" in script
-        assert cluster.scheduler_info["address"].startswith("tcp://")
+        assert cluster.scheduler_info["address"].startswith("tls://")
     with Cluster.from_yaml(tmp_path / "c.yaml", name="mine", template_dirs="", n_jobs=0) as cluster:
         assert cluster.name == "mine"
         assert "echo mine" not in cluster.job_script()

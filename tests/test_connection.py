@@ -86,7 +86,7 @@ def test_a_cluster_without_a_network_is_not_made():
 def test_on_this_machine_nothing_is_chosen():
     with LocalQueueCluster(cores=1, memory="1 GiB") as cluster:
         assert "--interface" not in cluster.job_script()
-        assert cluster.scheduler_address.startswith("tcp://127.0.0.1")
+        assert cluster.scheduler_address.startswith("tls://127.0.0.1")
         assert "interface" not in cluster.explain()
 
 
