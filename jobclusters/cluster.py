@@ -10,6 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import dask.config
@@ -150,7 +151,7 @@ class JobCluster(LastingCluster):
             self._make({"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
         except BaseException as error:
             if self._claimed is not None:  # the name is free again
-                self._claimed.presence.ended(f"it could not be made: {error or type(error).__name__}")
+                self._claimed.presence.ended(f"it could not be made: {str(error) or type(error).__name__}")
             raise
 
     def _make(self, given: Mapping[str, Any], configuration: str | Configuration | None) -> None:
@@ -205,7 +206,7 @@ class JobCluster(LastingCluster):
 
     def _entry(self, spec: JobSpec) -> dict[str, Any]:
         """Describe a job to the parent classes."""
-        options = {**self.new_spec["options"], "spec": spec}
+        options = {**self.new_spec["options"], "spec": replace(spec, directory=str(self.files.path))}
         group = {"group": [f"-{i}" for i in range(spec.processes)]} if spec.processes > 1 else {}
         return {"cls": self.new_spec["cls"], "options": options, **group}
 

@@ -87,6 +87,7 @@ class ConnectedCluster(DaskCluster):  # type: ignore[misc]
         self._entry: Entry | None = None
         self._view = View()
         self._looking = False
+        self._beginning: asyncio.Task[Any] | None = None
         #: What the adaptive scaler has decided, and why: the newest last.
         self._history: deque[Step] = deque(maxlen=1000)
         if not self.called_from_running_loop:
@@ -94,7 +95,7 @@ class ConnectedCluster(DaskCluster):  # type: ignore[misc]
             try:
                 self.sync(self._start)
             except BaseException:
-                self.status = Status.closed
+                self.sync(self._abandon)
                 self._loop_runner.stop()
                 raise
 
@@ -108,7 +109,15 @@ class ConnectedCluster(DaskCluster):  # type: ignore[misc]
 
     # -- beginning ----------------------------------------------------------------------------------------------
 
+    async def _abandon(self) -> None:
+        """Stop starting: Ctrl-C ends the wait of the person's thread, but not what the event loop does."""
+        if self._beginning is not None and not self._beginning.done():
+            self._beginning.cancel()
+            await asyncio.wait([self._beginning])
+        self.status = Status.closed
+
     async def _start(self) -> None:
+        self._beginning = asyncio.current_task()
         starting, self._starting = self._starting, None
         if starting is not None:
             await starting.run()

@@ -2,12 +2,16 @@
 
 ``dask worker --preload`` and ``--preload-nanny`` call :func:`dask_setup`. Batch systems send TERM to all processes of a
 job that is preempted, cancelled or out of time, and kill it some seconds later.
+
+When a worker ends, :func:`dask_teardown` looks whether that is because the cluster's head is gone, with all that could
+have cleared up after it, as when its node fails: then the jobs that still wait in the queue are cancelled from here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -18,6 +22,13 @@ logger = logging.getLogger("distributed.nanny")
 
 #: Seconds for handing over: less than batch systems leave between TERM and KILL (SLURM's KillWait is 30 s).
 GRACE = 20.0
+
+#: Seconds for which a batch system may take to notice that a head's job has ended.
+NOTICED = 30.0
+#: Names the cluster's directory.
+VARIABLE = "JOBCLUSTERS_DIRECTORY"
+#: In that directory, tells that one of the workers is at it: they all end at once.
+MARK = ".swept"
 
 _servers: list[Any] = []
 
@@ -43,6 +54,49 @@ def dask_setup(server: Any) -> None:
         loop.call_soon_threadsafe(lambda: _tasks.append(loop.create_task(_hand_over(previous))))
 
     signal.signal(signal.SIGTERM, told)
+
+
+async def dask_teardown(server: Any) -> None:
+    """Clear away what a cluster without a head has left in the queue.
+
+    A worker with a nanny leaves it to the nanny.
+    """
+    directory = os.environ.get(VARIABLE)
+    if not directory or getattr(server, "nanny", None):
+        return
+    with suppress(Exception):  # the job ends, whatever this finds
+        if not await _there(server.scheduler.address):
+            await asyncio.wait_for(_look_after(directory), 2 * NOTICED)
+
+
+async def _there(scheduler: str) -> bool:
+    """Tell whether anybody listens at an address: nearly always a worker leaves, and the scheduler stays."""
+    host, _, port = scheduler.rpartition("://")[2].rpartition(":")
+    with suppress(OSError, asyncio.TimeoutError):
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port)), 5)
+        writer.close()
+        return True
+    return False
+
+
+async def _look_after(directory: str) -> None:
+    from jobclusters import finding
+    from jobclusters.clusterfiles import ClusterFiles
+    from jobclusters.entry import Standing
+
+    files = ClusterFiles(directory)
+    deadline = asyncio.get_running_loop().time() + NOTICED
+    while asyncio.get_running_loop().time() < deadline:
+        found = await finding.look(files)
+        if found is None or found.standing in (Standing.RUNNING, Standing.ENDED):
+            return
+        if found.standing is Standing.GONE:
+            with suppress(FileExistsError):
+                os.close(os.open(files.path / MARK, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                logger.warning("The cluster's head is gone (%s): what waits in the queue is cancelled.", found.sentence)
+                await finding.find(files)
+            return
+        await asyncio.sleep(2)
 
 
 _tasks: list[asyncio.Task[None]] = []

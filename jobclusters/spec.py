@@ -65,6 +65,8 @@ class JobSpec:
         as :class:`~jobclusters.words.ShellWord`.
     prologue, epilogue
         Shell lines before and after the worker.
+    directory
+        Of the cluster, for workers that find its head gone; None where there is no cluster.
     head
         In the job of a cluster's head, the directory of the cluster; None in jobs of workers.
     """
@@ -111,6 +113,7 @@ class JobSpec:
     directives_skip: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
     epilogue: tuple[str, ...] = ()
+    directory: str | None = None
     head: str | None = None
 
     @property

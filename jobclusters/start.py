@@ -108,7 +108,7 @@ class Start:
             await (self._submit() if self._head.kind == "job" else self._spawn())
             await self._until_there()
         except BaseException as error:
-            await self._give_up(f"it did not start: {error or type(error).__name__}")
+            await self._give_up(f"it did not start: {error}" if str(error) else "its start was interrupted")
             raise
         if self._engine is not None:
             await self._engine.release()
