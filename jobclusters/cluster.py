@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import logging
 import os
+import socket
 import threading
 import uuid
 from collections import deque
@@ -15,11 +17,12 @@ from typing import Any, ClassVar
 
 import dask.config
 from dask.utils import parse_timedelta
+from distributed.comm.addressing import get_address_host
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.scheduler import Scheduler
 from distributed.security import Security
-from distributed.utils import import_term
+from distributed.utils import format_dashboard_link, import_term
 from tornado.ioloop import PeriodicCallback
 
 from jobclusters import clusterfiles
@@ -40,6 +43,7 @@ from jobclusters.job import BatchJob
 from jobclusters.keeper import job_of
 from jobclusters.lasting import Held, LastingCluster, timeouts
 from jobclusters.limits import read_policy
+from jobclusters.links import Links, free_address, is_loopback, make_links
 from jobclusters.registry import Presence, directory, new_entry
 from jobclusters.route import claim_here, route
 from jobclusters.script import render
@@ -184,7 +188,11 @@ class JobCluster(LastingCluster):
             super().__init__(
                 job_cls=job_class,
                 scheduler_cls=self._scheduler_class(),
-                scheduler_options={**self._scheduler_defaults(options), **options},
+                scheduler_options={
+                    "dashboard_address": free_address(),
+                    **self._scheduler_defaults(options),
+                    **options,
+                },
                 spec=self.spec,
                 queue=self.engine.queue,
                 template_dirs=self.template_dirs,
@@ -359,6 +367,31 @@ class JobCluster(LastingCluster):
             By job id; "" where there is no output yet.
         """
         return self.engine.logs(job_id, tail)
+
+    @property
+    def dashboard_link(self) -> str:
+        """The dashboard's link; one that listens on its own machine alone has an address there."""
+        server = getattr(self.scheduler, "http_server", None)
+        if server is not None and is_loopback(server.address):
+            return format_dashboard_link(server.address, server.port)  # type: ignore[no-any-return]
+        return super().dashboard_link  # type: ignore[no-any-return]
+
+    @property
+    def links(self) -> Links:
+        """The ways to the dashboard: its link, the ssh line for one's own machine, and the path in JupyterHub."""
+        if "dashboard" not in self.scheduler_info["services"]:
+            raise InvalidRequest("the cluster has not started yet, or has ended: there is no dashboard")
+        address = get_address_host(self.scheduler_address)
+        server = self.scheduler.http_server
+        return make_links(
+            self.dashboard_link,
+            address if server.address in ("0.0.0.0", "::") else server.address,  # noqa: S104 -- compared, not bound
+            server.port,
+            user=getpass.getuser(),
+            node=socket.gethostname(),
+            login=os.environ.get(self.dialect.submit_host_variable),
+            environment=os.environ,
+        )
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, jobs: {self.engine.summary()})"

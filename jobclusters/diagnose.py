@@ -9,6 +9,10 @@ from jobclusters.state import JobState, JobStatus
 #: What a job's output holds, and what that means. The first that fits is told.
 _IN_LOG: tuple[tuple[str, str], ...] = (
     (
+        r"--tls-[a-z-]+'?: .*'(/.*)/[^/']*' (?:does not exist|is not readable)",
+        r"the node can't read the cluster's credentials in \1: set jobclusters.directory to where all nodes can",
+    ),
+    (
         r"python\S*: (?:command )?not found|python\S*: No such file|python\S*: not found|env: .*python.*: No such file",
         "Python was not found on the node: it must stand at the same path there, or set python=",
     ),
@@ -61,8 +65,8 @@ def hint(status: JobStatus, log: str | None) -> str:
     if status.state is JobState.FAILED and log is None and status.signal == 53:
         return "the log directory or the working directory can't be used on the node"
     for pattern, meaning in _IN_LOG:
-        if log and re.search(pattern, log):
-            return meaning
+        if log and (found := re.search(pattern, log)):
+            return found.expand(meaning)
     if status.exit_code == 127:
         return "a command of the script was not found on the node (Python, or one of job_script_prologue)"
     return ""

@@ -34,6 +34,8 @@ def read_worker(read: Reader, shape: Mapping[str, object], asked: Asked, site: S
     args = _shared_args(read, command, processes, gpus, nanny)
     compare = not ours and command in (DASK_WORKER, CUDA_WORKER)
     options = _options(read, command)
+    if command in (DASK_WORKER, CUDA_WORKER) and not _says_dashboard((*extra, *options)):
+        args += ["--dashboard-address", "127.0.0.1:0"]  # nobody else on the network has business there
     hands_over = ours and command == DASK_WORKER  # another Python may not have this package
     if hands_over:
         args += _preloads((*extra, *options), site)
@@ -78,6 +80,11 @@ def _preloads(said: tuple[Word, ...], site: Site) -> list[Word]:
         for name in names
         for word in (flag, name)
     ]
+
+
+def _says_dashboard(said: tuple[Word, ...]) -> bool:
+    """Tell whether somebody says where workers show their dashboards, or that they show none."""
+    return any(str(word).partition("=")[0] in ("--dashboard-address", "--no-dashboard") for word in said)
 
 
 def _plain_only(read: Reader, extra: tuple[Word, ...]) -> bool:

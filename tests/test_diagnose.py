@@ -28,6 +28,11 @@ NOT_FOUND = JobStatus(JobState.FAILED, exit_code=127)
         (FAILED, "OSError: [Errno 28] No space left on device", "local_directory="),
         (FAILED, "PermissionError: [Errno 13] Permission denied: '/scratch/x'", "may not be used"),
         (FAILED, "UserWarning: Mismatched versions found\n\n+---------+", "packages differ"),
+        (
+            JobStatus(JobState.FAILED, exit_code=2),
+            "Error: Invalid value for '--tls-ca-file': Path '/home/me/.jobclusters/clusters/a/tls-ca.pem' does not exist.",
+            "can't read the cluster's credentials in /home/me/.jobclusters/clusters/a: set jobclusters.directory",
+        ),
         (FAILED, "something else", ""),
         (FAILED, "", ""),
         (FAILED, None, ""),

@@ -260,7 +260,7 @@ def test_worker_command(run):
     assert words == [
         *("-m", "distributed.cli.dask_worker", "tcp://10.0.0.1:8786", "--name", "dask-worker", "--nthreads", "1"),
         *("--memory-limit", "921MiB", "--preload", HANDOVER, "--preload-nanny", HANDOVER),
-        *("--nanny", "--death-timeout", "60"),
+        *("--nanny", "--death-timeout", "60", "--dashboard-address", "127.0.0.1:0"),
     ]
 
 
@@ -501,7 +501,7 @@ def test_any_text_is_refused_or_arrives(run, queue, account, job_name, log_direc
     words = run(text)
     assert name_of(words) == name
     last = shlex.split(arg) if arg[:1] in ("-", "'", '"') else [arg] * bool(arg)
-    assert words[words.index("--death-timeout") + 2 :] == last
+    assert words[words.index("--dashboard-address") + 2 :] == last
 
 
 # -- templates that are wrong --------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ class Lsf(Dialect):
     marks_runs = True  # with the time
     job_variable = "LSB_JOBID"
     index_variable = "LSB_JOBINDEX"
+    submit_host_variable = "LSB_SUB_HOST"
     first_index = 1
     nested_prefixes = ("LSB_", "LS_")
     nested_keep = frozenset({"LSB_DEFAULTQUEUE", "LSB_DEFAULTPROJECT", "LSB_NTRIES"})

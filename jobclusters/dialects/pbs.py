@@ -51,6 +51,7 @@ class Pbs(Dialect):
     job_name_rule = (r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "letters, digits, and _ . + - behind the first")
     job_variable = "PBS_JOBID"
     index_variable = "PBS_ARRAY_INDEX"
+    submit_host_variable = "PBS_O_HOST"
     excludes = False  # "select" knows only what a node is to have
     nested_prefixes = ("PBS_",)
     nested_keep = frozenset({"PBS_CONF_FILE", "PBS_EXEC", "PBS_SERVER", "PBS_DEFAULT"})

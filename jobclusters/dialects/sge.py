@@ -35,6 +35,7 @@ class Sge(Dialect):
     marks_runs = True  # with the time
     job_variable = "JOB_ID"
     index_variable = "SGE_TASK_ID"
+    submit_host_variable = "SGE_O_HOST"
     first_index = 1
     # Not PE, QUEUE, ARC: those are the beginnings of too many others.
     nested_prefixes = ("SGE_", "JOB_", "NSLOTS", "NQUEUES", "NHOSTS", "PE_HOSTFILE", "RESTARTED")

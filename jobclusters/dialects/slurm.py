@@ -44,6 +44,7 @@ class Slurm(Dialect):
     renamed = MappingProxyType({"project": "account"})
     job_variable = "SLURM_JOB_ID"
     index_variable = "SLURM_ARRAY_TASK_ID"
+    submit_host_variable = "SLURM_SUBMIT_HOST"
     restart_variable = "SLURM_RESTART_COUNT"
     marks_runs = True
     nested_prefixes = ("SLURM_", "SBATCH_")

@@ -8,7 +8,7 @@ with suppress(ImportError): from jobclusters.handover import dask_setup'
 name=dask-worker
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
-python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 &
+python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 --dashboard-address 127.0.0.1:0 &
 workers=$!
 status=0
 for process in $workers; do

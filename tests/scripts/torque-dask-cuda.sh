@@ -24,4 +24,4 @@ export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 # dask-cuda would take all of the node's.
 export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 name=dask-worker
-exec "$(command -v apptainer || command -v singularity || echo apptainer)" exec --nv /images/rapids.sif python -c "$checked" dask cuda worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --resources GPU=1 --death-timeout 60
+exec "$(command -v apptainer || command -v singularity || echo apptainer)" exec --nv /images/rapids.sif python -c "$checked" dask cuda worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --resources GPU=1 --death-timeout 60 --dashboard-address 127.0.0.1:0
