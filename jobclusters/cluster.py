@@ -379,14 +379,14 @@ class JobCluster(LastingCluster):
     @property
     def links(self) -> Links:
         """The ways to the dashboard: its link, the ssh line for one's own machine, and the path in JupyterHub."""
-        if "dashboard" not in self.scheduler_info["services"]:
+        port = self.scheduler_info["services"].get("dashboard")
+        if port is None:
             raise InvalidRequest("the cluster has not started yet, or has ended: there is no dashboard")
-        address = get_address_host(self.scheduler_address)
-        server = self.scheduler.http_server
+        host = getattr(getattr(self.scheduler, "http_server", None), "address", "0.0.0.0")  # noqa: S104
         return make_links(
             self.dashboard_link,
-            address if server.address in ("0.0.0.0", "::") else server.address,  # noqa: S104 -- compared, not bound
-            server.port,
+            get_address_host(self.scheduler_address) if host in ("0.0.0.0", "::") else host,  # noqa: S104
+            port,
             user=getpass.getuser(),
             node=socket.gethostname(),
             login=os.environ.get(self.dialect.submit_host_variable),
