@@ -379,7 +379,7 @@ class JobCluster(LastingCluster):
     @property
     def links(self) -> Links:
         """The ways to the dashboard: its link, the ssh line for one's own machine, and the path in JupyterHub."""
-        port = self.scheduler_info["services"].get("dashboard")
+        port = self.scheduler_info.get("services", {}).get("dashboard")
         if port is None:
             raise InvalidRequest("the cluster has not started yet, or has ended: there is no dashboard")
         host = getattr(getattr(self.scheduler, "http_server", None), "address", "0.0.0.0")  # noqa: S104

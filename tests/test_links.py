@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import urllib.request
 import warnings
@@ -10,7 +11,7 @@ import dask.config
 import pytest
 from distributed import Client
 
-from jobclusters import LocalQueueCluster
+from jobclusters import InvalidRequest, LocalQueueCluster
 from jobclusters.links import Links, free_address, make_links
 
 ON_ITS_MACHINE = {"dashboard": "http://127.0.0.1:8787/status", "host": "127.0.0.1"}
@@ -168,3 +169,15 @@ def test_a_site_may_say_otherwise(configure):
     with LocalQueueCluster(**SMALL) as cluster:
         assert "--dashboard-address :0" in cluster.job_script()
         assert "127.0.0.1:0" not in cluster.job_script()
+
+
+def test_before_it_has_started_there_is_none():
+    async def ask():
+        cluster = LocalQueueCluster(**SMALL, asynchronous=True)
+        with pytest.raises(InvalidRequest, match="has not started yet"):
+            cluster.links  # noqa: B018
+        assert cluster.dashboard_link == ""
+        async with cluster:
+            assert cluster.links.dashboard.startswith("http://127.0.0.1:")
+
+    asyncio.run(ask())
