@@ -252,7 +252,7 @@ def name_of(words):
     return words[words.index("--name") + 1]
 
 
-HANDOVER = "from contextlib import suppress\nwith suppress(ImportError): from jobclusters.handover import dask_setup"
+HANDOVER = "from contextlib import suppress\nwith suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown"
 
 
 def test_worker_command(run):

@@ -5,7 +5,7 @@
 #JOB --gpus=4
 
 handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup'
+with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=C-$((JOBCLUSTERS_TASK_ID + 0))
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT

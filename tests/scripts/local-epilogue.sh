@@ -4,7 +4,7 @@
 #JOB --memory=1024M
 
 handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup'
+with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=dask-worker
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT

@@ -11,7 +11,7 @@ began=$(date +%s)
 export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
 export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup'
+with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=dask-worker
 [ -z "${LSB_RESTART:-}" ] || name=$name-r$(date +%s)
 workers=

@@ -8,7 +8,7 @@ began=$(date +%s)
 export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
 export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup'
+with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=C-$((PBS_ARRAY_INDEX + 0))
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT

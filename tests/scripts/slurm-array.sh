@@ -10,7 +10,7 @@ began=$(date +%s)
 export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
 export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
 handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup'
+with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=C-$((SLURM_ARRAY_TASK_ID + 7))
 name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
 exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 --dashboard-address 127.0.0.1:0
