@@ -75,9 +75,12 @@ def resolve_layers(
     problems += dialect.problems(spec)
     if not _names_a_queue(spec, site):
         shape = {key: getattr(spec, key) for key in ("cores", "memory", "gpus", "gpu_type", "walltime")}
-        problems += misfits(site.queues, queue=spec.queue, **shape)
+        queues = site.queues
+        if spec.queue is None:  # nobody's job gets unasked to where it is preempted
+            queues = {name: queue for name, queue in queues.items() if name != site.spot.get("queue")}
+        problems += misfits(queues, queue=spec.queue, **shape)
         if "queue" not in asked.values:
-            spec = replace(spec, queue=best(site.queues, **shape))
+            spec = replace(spec, queue=best(queues, **shape))
     problems.raise_any()
     return spec, asked
 

@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobclusters import InvalidRequest, job_script
 from jobclusters.queues import Queue, best, misfits, read_queues
 from jobclusters.units import UNLIMITED
 
@@ -311,3 +312,23 @@ def test_best_and_misfits_agree(queues, job, seed):
     order = list(queues)
     random.Random(seed.random()).shuffle(order)
     assert best({each: queues[each] for each in order}, **job) == name
+
+
+def test_a_job_is_preempted_only_if_it_asks(configure):
+    """The spot queue is the shortest that is long enough, and may be the only one."""
+    configure("""
+        jobclusters:
+          queues:
+            slurm:
+              normal: {cores: 32, walltime: "04:00:00"}
+              spot: {cores: 64, walltime: "01:00:00"}
+          spot: {slurm: {queue: spot}}
+    """)
+    small = {"cores": 8, "memory": "8 GB", "walltime": "00:30:00"}
+    assert "#SBATCH --partition=normal\n" in job_script("slurm", **small)
+    assert "#SBATCH --partition=spot\n" in job_script("slurm", **small, worker_is_spot=True)
+    assert "#SBATCH --partition=spot\n" in job_script("slurm", **{**small, "cores": 64}, queue="spot")
+    with pytest.raises(InvalidRequest, match="no listed queue holds the job; nearest is 'normal'"):
+        job_script("slurm", **{**small, "cores": 64})
+    with pytest.raises(InvalidRequest, match="walltime 02:00:00, but queue 'spot' allows 01:00:00"):
+        job_script("slurm", **{**small, "walltime": "02:00:00"}, worker_is_spot=True)
