@@ -1,0 +1,212 @@
+"""What scontrol tells of a site. Manual: https://slurm.schedmd.com/scontrol.html.
+
+What was recorded of SLURM 22.05 is in tests/replies/slurm/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+
+from jobclusters.dialect import Reply
+from jobclusters.discovery.facts import (
+    Cap,
+    Facts,
+    FoundQueue,
+    Node,
+    Person,
+    Shape,
+    Survey,
+    counted,
+    listed,
+    memory_of,
+    number,
+    plain,
+)
+from jobclusters.units import MIB, UNLIMITED, parse_walltime
+
+Fields = Mapping[str, str]
+
+_FIELD = re.compile(r"(?:^|\s)([A-Za-z][\w/:]*)=(.*?)(?=\s+[A-Za-z][\w/:]*=|\s*$)")
+_SETTING = re.compile(r"^(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_GPU = re.compile(r"gpu(?::([^:,()]+?))?(?::(\d+))?(?:\([^)]*\))?$")
+#: Flags of a node's state that mean: no job starts there. POWERED_DOWN is none, such a node wakes up for a job.
+_DOWN = frozenset(
+    {"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "UNKNOWN", "INVAL", "INVALID_REG"}
+    | {"NOT_RESPONDING"}
+)
+
+
+@dataclass(frozen=True)
+class _Place:
+    node: Node
+    partitions: frozenset[str]
+
+
+class SlurmSurvey(Survey):
+    """SLURM's partitions and nodes. Hidden ones, and those of other groups, scontrol doesn't show."""
+
+    system = "slurm"
+    questions = MappingProxyType(
+        {
+            "partitions": ("scontrol", "-o", "show", "partition"),
+            "nodes": ("scontrol", "-o", "show", "node"),
+            "settings": ("scontrol", "show", "config"),
+            "accounts": ("sacctmgr", "-n", "-P", "show", "assoc", "where", "user={user}", "format=account,qos"),
+            "qos": ("sacctmgr", "-n", "-P", "show", "qos", "format=name,preempt"),
+        }
+    )
+    needed = frozenset({"partitions", "nodes"})
+
+    def read(self, replies: Mapping[str, Reply], person: Person) -> Facts:
+        """Read the replies."""
+        settings = dict(_SETTING.findall(replies["settings"].out)) if replies["settings"].ok else {}
+        places = [place for line in _lines(replies["nodes"], "NodeName") if (place := _place(line))]
+        partitions = _lines(replies["partitions"], "PartitionName")
+        mine = [line.split("|") for line in replies["accounts"].out.splitlines() if replies["accounts"].ok]
+        accounts = frozenset(words[0] for words in mine)
+        quality = frozenset(word for words in mine if len(words) > 1 for word in words[1].split(",") if word)
+        queues, left_out = [], []
+        for fields in partitions:
+            name = fields["PartitionName"]
+            if why := _closed(fields):
+                left_out.append(f"{name}: {why}")
+                continue
+            preemptible = _preemptible(fields, partitions, places, settings)
+            own = {"Groups": person.groups, "Accounts": accounts, "Qos": quality}
+            queues.append(_queue(fields, places, settings, preemptible, _allowed(fields, own)))
+        qos = _spot_qos(replies["qos"], quality) if "qos" in settings.get("PreemptType", "") else ""
+        return Facts("slurm", tuple(queues), tuple(left_out), spot_qos=qos)
+
+
+def _lines(reply: Reply, first: str) -> list[Fields]:
+    fields = [dict(_FIELD.findall(line)) for line in reply.out.splitlines() if line.startswith(f"{first}=")]
+    return [each for each in fields if each[first]]
+
+
+def _place(fields: Fields) -> _Place | None:
+    """Read a node: what is set apart for the system (MemSpecLimit, CPUs of cores) isn't a job's."""
+    cores = number(fields.get("CPUEfctv")) or number(fields.get("CPUTot"))
+    if not cores:
+        return None
+    if "CPUEfctv" not in fields:
+        cores -= (number(fields.get("CoreSpecCount")) or 0) * (number(fields.get("ThreadsPerCore")) or 1)
+    memory = (number(fields.get("RealMemory")) or 0) - (number(fields.get("MemSpecLimit")) or 0)
+    state = fields.get("State", "UNKNOWN")
+    flags = set(re.split(r"[^A-Z_]+", state))
+    return _Place(
+        # What RealMemory isn't set to is 1: it isn't told then.
+        Node(
+            Shape(max(1, cores), memory_of(memory * MIB), _gpus(fields.get("Gres", ""))),
+            up="*" not in state and not flags & _DOWN,
+        ),
+        frozenset(fields.get("Partitions", "").split(",")),
+    )
+
+
+def _gpus(text: str) -> tuple[tuple[str, int], ...]:
+    """Read a node's generic resources.
+
+    >>> _gpus("gpu:a100:4(S:0-1),gpu:v100:2,nvme:1,shard:8"), _gpus("gpu:2"), _gpus("(null)")
+    ((('a100', 4), ('v100', 2)), (('', 2),), ())
+    """
+    found: dict[str, int] = {}
+    for item in re.split(r",(?![^(]*\))", text):
+        if match := _GPU.fullmatch(item.strip()):
+            kind, count = match[1] or "", match[2] or "1"
+            if kind.isdigit():  # gpu:4 has no type
+                kind, count = "", kind
+            if int(count) and (not kind or plain(kind)):
+                found[kind] = found.get(kind, 0) + int(count)
+    return tuple(found.items())
+
+
+def _closed(fields: Fields) -> str:
+    """Say why a partition isn't one for jobs of ours, if so."""
+    if not plain(fields["PartitionName"]):
+        return "its name can't stand in a configuration"
+    if fields.get("State", "UP") != "UP":
+        return f"its state is {fields['State']}"
+    for key, why in {"Hidden": "hidden", "RootOnly": "for root only", "ReqResv": "for reservations only"}.items():
+        if fields.get(key) == "YES":
+            return f"it is {why}"
+    if (least := number(fields.get("MinNodes")) or 0) > 1:
+        return f"its jobs have at least {least} nodes, ours have one"
+    return "its jobs have no nodes (MaxNodes=0)" if fields.get("MaxNodes") == "0" else ""
+
+
+def _queue(
+    fields: Fields, places: Iterable[_Place], settings: Fields, preemptible: bool, allowed: bool | None
+) -> FoundQueue:
+    name = fields["PartitionName"]
+    memory, each = (_limit(key, fields, settings) for key in ("MaxMemPerNode", "MaxMemPerCPU"))
+    cores = number(fields.get("MaxCPUsPerNode"))
+    nodes, down = counted(place.node for place in places if name in place.partitions)
+    remarks = [
+        f"for the {what} {listed(fields[key])} only"
+        for key, what in {"AllowGroups": "groups", "AllowAccounts": "accounts", "AllowQos": "QOS"}.items()
+        if _restricted(fields, key)
+    ]
+    remarks += [f"not for the accounts {listed(fields['DenyAccounts'])}"] if fields.get("DenyAccounts") else []
+    default = _time(fields.get("DefaultTime"))
+    if default is not None and default != UNLIMITED:
+        remarks.append(f"a job without a walltime gets {fields['DefaultTime']}")
+    if fields.get("QoS", "N/A") != "N/A":
+        remarks.append(f"the QOS {fields['QoS']} may set narrower limits")
+    return FoundQueue(
+        name=name,
+        walltime=_time(fields.get("MaxTime")),
+        nodes=nodes,
+        cap=Cap(cores, memory and memory * MIB, memory_per_core=each and each * MIB),
+        down=down,
+        default=fields.get("Default") == "YES",
+        preemptible=preemptible,
+        allowed=allowed,
+        remarks=tuple(remarks),
+    )
+
+
+def _limit(key: str, fields: Fields, settings: Fields) -> int | None:
+    return number(fields.get(key)) or number(settings.get(key))
+
+
+def _time(text: str | None) -> timedelta | None:
+    try:
+        return parse_walltime(text, "minutes, MM:SS")
+    except ValueError:  # NONE, or not told
+        return None
+
+
+def _restricted(fields: Fields, key: str) -> bool:
+    return fields.get(key, "ALL") not in ("ALL", "(null)", "N/A", "")
+
+
+def _allowed(fields: Fields, own: Mapping[str, frozenset[str]]) -> bool | None:
+    """Tell whether somebody with these groups, accounts and QOS may use a partition."""
+    told: list[bool | None] = [True]
+    for key, names in own.items():
+        if _restricted(fields, f"Allow{key}"):
+            told.append(bool(names & set(fields[f"Allow{key}"].split(","))) if names else None)
+        if denied := set(fields.get(f"Deny{key}", "").split(",")) - {""}:
+            told.append(bool(names - denied) if names else None)
+    return False if False in told else None if None in told else True
+
+
+def _preemptible(fields: Fields, partitions: Iterable[Fields], places: Iterable[_Place], settings: Fields) -> bool:
+    """Tell whether jobs of another partition, which has some of the same nodes and goes first, drive jobs out."""
+    mode = fields.get("PreemptMode") or settings.get("PreemptMode", "OFF")
+    if "partition_prio" not in settings.get("PreemptType", "") or mode == "OFF":
+        return False
+    name, tier = fields["PartitionName"], number(fields.get("PriorityTier")) or 0
+    first = {each["PartitionName"] for each in partitions if (number(each.get("PriorityTier")) or 0) > tier}
+    return any(name in place.partitions and first & place.partitions for place in places)
+
+
+def _spot_qos(reply: Reply, mine: frozenset[str]) -> str:
+    """Find a QOS of the person's own that another one may preempt."""
+    lines = [line.split("|") for line in reply.out.splitlines() if reply.ok and "|" in line]
+    preempted = [name for words in lines for name in words[1].split(",") if name and plain(name)]
+    return next((name for name in preempted if not mine or name in mine), "")
