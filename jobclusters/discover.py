@@ -56,8 +56,10 @@ def discover(system: str | None = None, timeout: float = TIMEOUT) -> Facts:
         system = find_system()
     if system not in DIALECTS:
         raise InvalidRequest(unknown("batch system", system, DIALECTS))
-    if system not in SURVEYS:
+    if system == "local":
         return _this_machine()
+    if system not in SURVEYS:
+        raise InvalidRequest(f"nobody has written yet how to ask {DIALECTS[system].title} what it has")
     dialect = DIALECTS[system]
     CommandQueue(dialect).check()
     return asyncio.run(ask(SURVEYS[system], dialect, person(), timeout))

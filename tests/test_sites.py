@@ -140,3 +140,9 @@ def test_every_example_is_read(files):
         assert yaml.safe_load(text).keys() <= {"jobclusters", "jobqueue"}
     for dialect in DIALECTS.values():
         assert site(dialect)
+
+
+def test_what_discover_writes_is_what_it_writes():
+    """It says what becomes of a size and of 65 cores, which test_discovery.py asks of the same file."""
+    (shown,) = re.findall(r"^```\{code-block\} yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert shown == (Path(__file__).parent / "discovered" / "slurm-container.yaml").read_text()
