@@ -256,6 +256,52 @@ def test_lsf_without_the_groups_of_hosts():
     assert queues["normal"].remarks == ("its host groups can't be looked up: cpu",)
 
 
+def edited(system, name, *changes):
+    """Give a recorded reply in which something stands otherwise."""
+    reply = recorded(system, name)
+    for old, new in changes:
+        assert old in reply.out
+        reply = replace(reply, out=reply.out.replace(old, new))
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("change", "preemptible"),
+    [
+        (("PriorityTier=1 ", "PriorityTier=10 "), []),  # nobody goes first
+        (("PreemptMode=REQUEUE", "PreemptMode=OFF"), []),
+        (("PreemptMode=OFF", "PreemptMode=REQUEUE"), ["spot"]),
+        (("PriorityTier=10 ", "PriorityTier=1 "), []),
+    ],
+)
+def test_slurm_tells_whose_jobs_are_preempted(change, preemptible):
+    facts = found("slurm", "discover-", partitions=edited("slurm", "discover-partitions", change))
+    assert [queue.name for queue in facts.queues if queue.preemptible] == preemptible
+
+
+def test_lsf_defaults_are_no_limits():
+    (normal,) = re.findall(
+        r"MAXIMUM LIMITS:\n RUNLIMIT\n 1440.0 min\n", recorded("lsf", "composed-discover-queues").out
+    )
+    queues = queues_of(found("lsf", queues=edited("lsf", "composed-discover-queues", (normal, ""))))
+    assert queues["normal"].walltime == UNLIMITED
+
+
+def test_pbs_nodes_that_are_for_one_queue():
+    nodes = edited("pbs", "composed-discover-nodes", ("n1\n     Mom", "n1\n     queue = long\n     Mom"))
+    queues = queues_of(found("pbs", nodes=nodes))
+    assert [sum(queues[name].nodes.values()) for name in ("workq", "long")] == [3, 3]
+
+
+@pytest.mark.parametrize(("state", "down"), [("au", "1 down"), ("d", "1 down"), ("E", "1 down"), ("a", ""), ("s", "")])
+def test_grid_engine_nodes_that_are_down(state, down):
+    first = "all.q@jobclusters-sge-e1       BIP   0/0/32         1.16     lx-amd64      "
+    facts = found(
+        "sge", "discover-", queues=edited("sge", "discover-queues", (first, f"{first.rstrip()}      {state}"))
+    )
+    assert [queue.down for queue in facts.queues] == [down, ""]
+
+
 # -- hostile replies ---------------------------------------------------------------------------------------------------
 
 NEEDED = [(system, key) for system, survey in SURVEYS.items() for key in sorted(survey.needed)]

@@ -98,7 +98,7 @@ def _nodes(replies: Mapping[str, Reply]) -> dict[str, Node]:
     gpus = _gpus(replies["gpus"])
     nodes = {}
     for row in _table(replies["hosts"], "HOST_NAME"):
-        if len(row) < 8 or row[0] not in slots or row[7] == "No":  # a client runs no jobs
+        if len(row) < 6 or row[0] not in slots:  # a client runs no jobs
             continue
         status = slots[row[0]][1]
         cores = number(slots[row[0]][3]) or number(row[4])
