@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +10,12 @@ import dask.config
 
 from jobclusters import config
 from jobclusters.cluster import JobCluster
+from jobclusters.config import find_system
 from jobclusters.configurations import Configuration, find_configuration, read_file
 from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
 from jobclusters.entry import Phase
-from jobclusters.errors import InvalidRequest, unknown
+from jobclusters.errors import InvalidRequest
 from jobclusters.explain import Origin
 from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
@@ -200,17 +200,6 @@ CLUSTERS: dict[str, type[JobCluster]] = {
     "sge": SGECluster,
     "local": LocalQueueCluster,
 }
-
-
-def find_system() -> str:
-    """Name the batch system to use: ``jobclusters.system``, else the one whose commands are here, else "local"."""
-    config.load()
-    name = dask.config.get("jobclusters.system")
-    if name is not None:
-        if name not in DIALECTS:
-            raise InvalidRequest(unknown("batch system in jobclusters.system", name, DIALECTS))
-        return str(name)
-    return next(name for name, dialect in DIALECTS.items() if not dialect.probe or shutil.which(dialect.probe))
 
 
 class Cluster:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -51,11 +52,12 @@ def _introduce() -> None:
 
 def _defaults() -> tuple[dict[str, object], dict[str, object]]:
     # The sizes are laid under the configured ones by sizes(): dask.config would fill a null with the default.
-    return {"jobclusters": {**_ours(), "sizes": {}}}, {"jobqueue": jobqueue_defaults()}
+    return {"jobclusters": {**ours(), "sizes": {}}}, {"jobqueue": jobqueue_defaults()}
 
 
 @lru_cache(maxsize=1)
-def _ours() -> dict[str, dict[str, dict[str, object]]]:
+def ours() -> dict[str, dict[str, dict[str, object]]]:
+    """Read the defaults of ``jobclusters.*``."""
     text = (files("jobclusters") / "jobclusters.yaml").read_text()
     defaults: dict[str, dict[str, dict[str, object]]] = yaml.safe_load(text)["jobclusters"]
     return defaults
@@ -99,7 +101,7 @@ def jobqueue(dialect: Dialect, config_name: str | None) -> dict[str, object]:
     load()
     sections: Mapping[str, object] = dask.config.get("jobqueue")
     usual = dialect.section or dialect.name
-    name = _section_name(dialect, config_name)
+    name = section_name(dialect, config_name)
     section = sections.get(name, 0)
     if section is None:  # all that it held is commented out
         section = {}
@@ -113,7 +115,8 @@ def jobqueue(dialect: Dialect, config_name: str | None) -> dict[str, object]:
     return {key: value for key, value in settings.items() if key in known}
 
 
-def _section_name(dialect: Dialect, config_name: str | None) -> str:
+def section_name(dialect: Dialect, config_name: str | None) -> str:
+    """Name the section of ``jobqueue`` that counts."""
     usual = dialect.section or dialect.name
     return config_name or (dialect.name if dialect.name in dask.config.get("jobqueue") else usual)
 
@@ -133,7 +136,7 @@ def sizes() -> dict[str, Size]:
     """
     load()
     keywords = frozenset().union(*(job_keywords(dialect) for dialect in DIALECTS.values()))
-    entries: dict[str, object] = dict(_ours()["sizes"])
+    entries: dict[str, object] = dict(ours()["sizes"])
     for name, entry in (dask.config.get("jobclusters.sizes") or {}).items():
         base = entries.get(name)
         entries[name] = {**base, **entry} if isinstance(base, Mapping) and isinstance(entry, Mapping) else entry
@@ -156,7 +159,7 @@ def check() -> None:
     """
     load()
     problems = Problems()
-    defaults = _ours()
+    defaults = ours()
     _check("jobclusters", defaults, problems)
     for name in ("local", "spot", "adaptive"):
         _check(f"jobclusters.{name}", defaults[name], problems)
@@ -174,6 +177,17 @@ def _check(name: str, defaults: Mapping[str, object], problems: Problems) -> Non
         return
     known = _underscores(defaults)
     problems += [unknown(f"key of {name}", key, defaults) for key in section if key.replace("-", "_") not in known]
+
+
+def find_system() -> str:
+    """Name the batch system to use: ``jobclusters.system``, else the one whose commands are here, else "local"."""
+    load()
+    name = dask.config.get("jobclusters.system")
+    if name is not None:
+        if name not in DIALECTS:
+            raise InvalidRequest(unknown("batch system in jobclusters.system", name, DIALECTS))
+        return str(name)
+    return next(name for name, dialect in DIALECTS.items() if not dialect.probe or shutil.which(dialect.probe))
 
 
 def site(dialect: Dialect, config_name: str | None = None) -> Site:
@@ -197,7 +211,7 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
         job={key: value for key, value in settings.items() if key not in CLUSTER_SETTINGS},
         sizes=sizes(),
         python=sys.executable,
-        section=f"jobqueue.{_section_name(dialect, config_name)}",
+        section=f"jobqueue.{section_name(dialect, config_name)}",
         headroom=float(headroom),
         margin=spare,
         spot=_underscores(spot),

@@ -31,18 +31,19 @@ class Explanation(dict[str, Origin]):
     """
 
     def __repr__(self) -> str:
-        values = {name: _short(origin.value) for name, origin in self.items()}
+        values = {name: short(origin.value) for name, origin in self.items()}
         first, second = (max(map(len, column), default=0) for column in (values, values.values()))
         rows = (f"{name:{first}}  {values[name]:{second}}  {origin.source}" for name, origin in self.items())
         return "\n".join(rows)
 
     def _repr_html_(self) -> str:
-        cells = ((name, _short(origin.value), origin.source) for name, origin in self.items())
+        cells = ((name, short(origin.value), origin.source) for name, origin in self.items())
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
         return f"<table><tr><th>parameter</th><th>value</th><th>from</th></tr>{rows}</table>"
 
 
-def _short(value: object, most: int = 60) -> str:
+def short(value: object, most: int = 60) -> str:
+    """Print a value in a table's cell."""
     text = repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."
 
@@ -100,28 +101,29 @@ def where(dialect: Dialect, section: str, key: str, value: object, places: Seque
     path = section.split(".", 2 if section.startswith("jobclusters") else 1)
     names = [key, *(old for old, new in {**RENAMED, **dialect.renamed, "name": "job_name"}.items() if new == key)]
     for name in names:
-        if found := _places([*path, name], value, places):
+        if found := written_in([*path, name], value, places):
             return f"{section}.{name.replace('_', '-')} in {' and '.join(found)}"
     if config.own_settings(dialect).get(key) == value:
         return f"{dialect.title}'s own settings"
     defaults = config.jobqueue_defaults()[dialect.section or dialect.name]
-    if path[0] == "jobqueue" and any(_find(defaults, [name]) == value for name in names):
+    if path[0] == "jobqueue" and any(find(defaults, [name]) == value for name in names):
         return "default"
     return f"{section}.{key.replace('_', '-')}, set by the program"
 
 
-def _places(path: Sequence[str], value: object, places: Sequence[Written]) -> list[str]:
+def written_in(path: Sequence[str], value: object, places: Sequence[Written]) -> list[str]:
     """Name the place where a value stands, or all those where parts of a mapping do."""
     for place, settings in places:
-        if _find(settings, path) == value:
+        if find(settings, path) == value:
             return [place]
     if not isinstance(value, Mapping):
         return []
-    parts = [_places([*path, str(key)], part, places) for key, part in value.items()]
+    parts = [written_in([*path, str(key)], part, places) for key, part in value.items()]
     return list(dict.fromkeys(place for part in parts for place in part)) if all(parts) else []
 
 
-def _find(settings: object, path: Sequence[str]) -> object:
+def find(settings: object, path: Sequence[str]) -> object:
+    """Give what stands at a path of names, however they are spelt; None if nothing does."""
     for key in path:
         if not isinstance(settings, Mapping):
             return None

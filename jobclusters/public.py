@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from jobclusters import config
-from jobclusters.call import read_call
+from jobclusters.call import Call, read_call
 from jobclusters.configurations import Configuration
 from jobclusters.connection import Network, connection_args
 from jobclusters.dialects import DIALECTS
@@ -71,11 +72,21 @@ def job_script(system: str, *, configuration: str | Configuration | None = None,
     ...
     exec ...python... -m distributed.cli.dask_worker 'tcp://<insert-scheduler-address-here>:8786' --name "$name" ...
     """
+    call = read_job(system, keywords, configuration)
+    return render(call.spec, call.dialect, call.template_dirs)
+
+
+def read_job(system: str, keywords: Mapping[str, object], configuration: str | Configuration | None = None) -> Call:
+    """Read a call as :func:`job_script` does.
+
+    Raises
+    ------
+    InvalidRequest
+        With every problem of the call.
+    """
     if system not in DIALECTS:
         raise InvalidRequest(unknown("batch system", system, DIALECTS))
-    dialect = DIALECTS[system]
-    call = read_call(dialect, keywords, configuration)
+    call = read_call(DIALECTS[system], keywords, configuration)
     interface = call.value("interface") or None
     args = connection_args(call.value("protocol"), None, Network(interface, interface, ""))
-    spec = replace(call.spec, worker_name="dask-worker", worker_args=call.spec.worker_args + args)
-    return render(spec, dialect, call.template_dirs)
+    return replace(call, spec=replace(call.spec, worker_name="dask-worker", worker_args=call.spec.worker_args + args))

@@ -1,0 +1,5 @@
+"""Run as ``python -m jobclusters.cli``."""
+
+from jobclusters.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""``jobclusters sizes``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from jobclusters import config
+from jobclusters.cli.options import examples, json_option, print_json, print_table, system_option
+from jobclusters.sizes import Size
+from jobclusters.units import gigabytes
+
+
+@click.command("sizes", epilog=examples("jobclusters sizes", "jobclusters sizes --system slurm --json"))
+@system_option
+@json_option
+def command(system: str | None, as_json: bool) -> None:
+    """List the sizes that --worker-size accepts, and what comes with each.
+
+    With --system, what comes with them on that batch system; else on all.
+    """
+    sizes = [_facts(size, system) for size in config.sizes().values()]
+    if as_json:
+        print_json(sizes)
+        return
+    rows = [
+        (
+            str(size["name"]),
+            str(size["cores"]),
+            gigabytes(int(str(size["memory"]))),
+            str(size["gpus"] or ""),
+            _comes_with(size),
+        )
+        for size in sizes
+    ]
+    print_table(rows, ("SIZE", "CORES", "MEMORY", "GPUS", "COMES WITH"))
+
+
+def _facts(size: Size, system: str | None) -> dict[str, object]:
+    details = size.details if system is None else size.keywords(system)
+    return {
+        "name": size.name,
+        "label": size.label,
+        "cores": size.cores,
+        "memory": size.memory,
+        "gpus": size.gpus,
+        "keywords": dict(details),
+        "systems": {name: dict(more) for name, more in size.per_system.items() if system is None},
+    }
+
+
+def _comes_with(size: Mapping[str, object]) -> str:
+    keywords, systems = size["keywords"], size["systems"]
+    assert isinstance(keywords, dict)  # noqa: S101 -- for the type checker
+    assert isinstance(systems, dict)  # noqa: S101
+    parts = [_words(keywords), *(f"{name}: {_words(more)}" for name, more in systems.items())]
+    return "; ".join(filter(None, parts))
+
+
+def _words(keywords: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in keywords.items())
