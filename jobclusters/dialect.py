@@ -126,6 +126,22 @@ class Dialect(ABC):
     nested_prefixes: ClassVar[tuple[str, ...]] = ()
     nested_keep: ClassVar[frozenset[str]] = frozenset()
 
+    #: The commands that print its version, and what queues there are; () where there is none.
+    version_argv: ClassVar[tuple[str, ...]] = ()
+    queues_argv: ClassVar[tuple[str, ...]] = ()
+
+    def parse_queues(self, reply: Reply) -> list[str]:
+        """Read the names of the queues."""
+        raise NotImplementedError
+
+    def accounts_argv(self, user: str) -> list[str]:
+        """Give the command that prints whose shares a user may use; [] where there is none."""
+        return []
+
+    def parse_accounts(self, reply: Reply) -> dict[str, int | None]:
+        """Read the accounts, and how many jobs the user may have submitted to each at once; None if any number."""
+        raise NotImplementedError
+
     def problems(self, spec: JobSpec) -> Iterable[str]:
         """Tell what the system would refuse, or never run, though each keyword alone is right."""
         return ()

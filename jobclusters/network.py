@@ -103,14 +103,15 @@ def choose(interfaces: Mapping[str, Interface]) -> Interface | None:
     >>> choose({"eno1": Interface("eno1", "10.0.0.1"), "ib0": Interface("ib0", "10.1.0.1")}).name
     'ib0'
     """
-    real = [each for each in interfaces.values() if _leads_out(each)]
+    real = [each for each in interfaces.values() if leads_out(each)]
     fast = [each for each in real if _speed(each) < len(_FAST)]
     if len(real) < 2 or not fast:
         return None
     return min(fast, key=lambda each: (_speed(each), _natural(each.name)))
 
 
-def _leads_out(interface: Interface) -> bool:
+def leads_out(interface: Interface) -> bool:
+    """Whether it leads to other machines, as far as its name and address tell."""
     local = (interface.address or "").startswith(("127.", "169.254."))
     return interface.usable and not local and not _VIRTUAL.match(interface.name)
 

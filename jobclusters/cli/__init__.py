@@ -21,6 +21,7 @@ COMMANDS = {
     "sizes": ("jobclusters.cli.sizes:command", "List the sizes of jobs, and what comes with each."),
     "script": ("jobclusters.cli.script:command", "Print a job script, for any batch system."),
     "config": ("jobclusters.cli.config:command", "Show which settings count, and where each comes from."),
+    "doctor": ("jobclusters.cli.doctor:command", "Check the way from this machine to a worker."),
     "demo": ("jobclusters.cli.demo:command", "Compute pi on this machine's own queue."),
     "completion": ("jobclusters.cli.completion:command", "Print what makes your shell complete commands and options."),
 }

@@ -89,6 +89,13 @@ class Lsf(Dialect):
         units = re.findall(r"^\s*LSF_UNIT_FOR_LIMITS\s*=\s*\"?(\w+)", read(f"{directory}/lsf.conf"), re.MULTILINE)
         return {"lsf_units": units[-1].lower()} if units else {}
 
+    version_argv = ("bsub", "-V")
+    queues_argv = ("bqueues", "-w")
+
+    def parse_queues(self, reply: Reply) -> list[str]:
+        """Read the first column, below a heading."""
+        return [line.split()[0] for line in reply.out.splitlines()[1:] if line.strip()]
+
     def submit_argv(self, count: int) -> list[str]:
         """Call bsub; how many elements an array has stands in the script, behind the name."""
         return ["bsub"]

@@ -85,6 +85,13 @@ class Pbs(Dialect):
         """Take the account from ``PBS_ACCOUNT``, as dask-jobqueue does."""
         return {"account": environ["PBS_ACCOUNT"]} if environ.get("PBS_ACCOUNT") else {}
 
+    version_argv = ("qstat", "--version")
+    queues_argv = ("qstat", "-Qf")
+
+    def parse_queues(self, reply: Reply) -> list[str]:
+        """Read ``Queue: workq``."""
+        return re.findall(r"^Queue:\s*(\S+)", reply.out, re.MULTILINE)
+
     def submit_argv(self, count: int) -> list[str]:
         """Call qsub; an array of one element isn't allowed, and never asked for."""
         return ["qsub", *(["-J", f"0-{count - 1}"] if count > 1 else [])]

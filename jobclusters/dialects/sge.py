@@ -62,6 +62,13 @@ class Sge(Dialect):
                 " or set it for all as jobqueue.sge.gpu-type-complex"
             )
 
+    version_argv = ("qstat", "-help")
+    queues_argv = ("qstat", "-g", "c")
+
+    def parse_queues(self, reply: Reply) -> list[str]:
+        """Read the first column, below a heading and a line."""
+        return [line.split()[0] for line in reply.out.splitlines()[2:] if line.strip()]
+
     def submit_argv(self, count: int) -> list[str]:
         """Call qsub; ``-terse`` prints the id alone."""
         return ["qsub", "-terse", *(["-t", f"1-{count}"] if count > 1 else [])]

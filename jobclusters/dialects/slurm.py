@@ -70,6 +70,22 @@ class Slurm(Dialect):
         "controller not responding",
     )
 
+    version_argv = ("sbatch", "--version")
+    queues_argv = ("sinfo", "-h", "-o", "%R")
+
+    def parse_queues(self, reply: Reply) -> list[str]:
+        """Read one name in a line."""
+        return list(dict.fromkeys(reply.out.split()))
+
+    def accounts_argv(self, user: str) -> list[str]:
+        """Ask the accounting."""
+        return ["sacctmgr", "-nP", "show", "assoc", f"user={user}", "format=account,maxsubmitjobs"]
+
+    def parse_accounts(self, reply: Reply) -> dict[str, int | None]:
+        """Read ``lab|100``; where there is no limit, nothing follows."""
+        lines = (line.partition("|") for line in reply.out.split())
+        return {name: int(most) if most.isdigit() else None for name, _, most in lines if name}
+
     def submit_argv(self, count: int) -> list[str]:
         """Call sbatch; ``--parsable`` prints the id alone."""
         return ["sbatch", "--parsable", *([f"--array=0-{count - 1}"] if count > 1 else [])]

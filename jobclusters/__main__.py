@@ -1,0 +1,5 @@
+"""The command line, as ``python -m jobclusters``."""
+
+from jobclusters.cli import main
+
+main()

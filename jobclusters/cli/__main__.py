@@ -1,5 +1,0 @@
-"""Run as ``python -m jobclusters.cli``."""
-
-from jobclusters.cli import main
-
-main()

@@ -1,0 +1,144 @@
+"""``jobclusters doctor``."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+import sys
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from dask.utils import parse_timedelta
+
+from jobclusters.call import Call, read_call
+from jobclusters.cli.options import chosen_system, examples, job_options, json_option, print_json, system_option
+from jobclusters.dialects import DIALECTS
+from jobclusters.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from jobclusters.commandqueue import Verbs
+    from jobclusters.verdicts import Verdict
+
+T = TypeVar("T")
+
+#: Of the probe, where nothing says how large workers are.
+SMALL = {"worker_cpu": 1, "worker_memory": "1 GB"}
+#: Of the probe.
+WALLTIME = "1 min"
+
+_COLOURS = {"ok": "green", "wrong": "red", "unchecked": "yellow"}
+
+
+def _seconds(ctx: click.Context, option: click.Parameter, text: str) -> float:
+    """Read ``90``, ``90s`` or ``2 min``."""
+    try:
+        return float(parse_timedelta(text.replace("min", "m")))
+    except (KeyError, ValueError, TypeError):
+        raise click.BadParameter(f"{text!r} can't be read: write it like '90s' or '2m'", ctx, option) from None
+
+
+@click.command(
+    "doctor", epilog=examples("jobclusters doctor --queue normal --worker-size large", "jobclusters doctor --no-job")
+)
+@system_option
+@job_options
+@click.option("--no-job", is_flag=True, help="Send no job to a node.")
+@click.option(
+    "--wait", callback=_seconds, default="2m", show_default=True, metavar="TIME", help="For the job's report."
+)
+@click.option(
+    "--directory", metavar="DIRECTORY", help="What clusters share with their jobs.  [default: ~/.jobclusters]"
+)
+@json_option
+def command(
+    system: str | None,
+    configuration: str | None,
+    job: dict[str, object],
+    no_job: bool,
+    wait: float,
+    directory: str | None,
+    as_json: bool,
+) -> None:
+    """Check the way from this machine to a worker.
+
+    A job of a minute looks at it from a node, in a worker's place; it is cancelled and cleaned up whatever happens.
+    Each line says that something is ok, or what is wrong and what to do. Exit status 1 if anything is wrong.
+    """
+    from jobclusters import doctor
+
+    name = chosen_system(system, configuration)
+    call, sized = _call(name, {"walltime": WALLTIME, **job}, configuration)
+    lines, node = run(
+        doctor.examine(
+            call,
+            _verbs(name),
+            directory=directory or doctor.DIRECTORY,
+            job=not no_job,
+            wait=wait,
+            sized=sized,
+            told=_ignore if as_json else _show,
+            starts=lambda text: click.echo(text, err=True),
+        )
+    )
+    wrong = sum(line.verdict == "wrong" for line in lines)
+    if as_json:
+        print_json(
+            {"system": name, "ok": not wrong, "checks": [dataclasses.asdict(line) for line in lines], "node": node}
+        )
+    click.echo(f"{wrong} to set right." if wrong else "Nothing is wrong.", err=True)
+    if wrong:
+        sys.exit(1)
+
+
+def _call(system: str, job: Mapping[str, object], configuration: str | None) -> tuple[Call, bool]:
+    """Read the call of a worker's job, or of a small one if nothing says how large workers are."""
+    dialect = DIALECTS[system]
+    try:
+        return read_call(dialect, job, configuration), True
+    except InvalidRequest as error:
+        if not any("nothing says how large a job is" in problem for problem in error.problems):
+            raise
+    return read_call(dialect, {**SMALL, **job}, configuration), False
+
+
+def _verbs(system: str) -> Verbs:
+    from jobclusters.clusters import local_queue
+    from jobclusters.commandqueue import CommandQueue
+
+    return CommandQueue(DIALECTS[system]) if DIALECTS[system].probe else local_queue()
+
+
+def _show(line: Verdict) -> None:
+    word = click.style(f"{line.verdict:9}", fg=_COLOURS[line.verdict])
+    click.echo(f"{word}  {line.check:19}  {line.says}")
+    if line.do:
+        click.echo(f"{'':9}  {'':19}  do: {line.do}")
+
+
+def _ignore(line: Verdict) -> None:
+    """Print nothing: it all comes at the end."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, or clean up when told to end by Ctrl-C, by kill, or by a terminal that was closed."""
+    heard: list[int] = []
+
+    async def guarded() -> T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+        def end(number: int) -> None:
+            heard.append(number)
+            task.cancel()  # type: ignore[union-attr]
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end, number)
+        return await coroutine
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        if heard[-1:] == [signal.SIGINT]:
+            raise KeyboardInterrupt from None
+        sys.exit(128 + heard[-1])

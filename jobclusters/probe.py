@@ -1,0 +1,107 @@
+"""What the doctor runs on a node in a worker's place: it looks around, and reports in three ways.
+
+Its source text goes into the job script and runs in the workers' Python, which may be another than ours: it needs the
+standard library alone. The last argument is a question, as JSON; the answer goes over the network, into a file of the
+shared directory, and to the job's output. It is written for Python 3.6, so that one that is too old can say so.
+"""
+
+import importlib
+import json
+import os
+import platform
+import resource
+import socket
+import sys
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+#: What the line in the job's output begins with.
+MARK = "jobclusters-probe: "
+#: Seconds that a connection may take.
+PATIENCE = 5.0
+
+
+def _version(name: str) -> Dict[str, str]:
+    """Import a package as a worker would."""
+    try:
+        return {"version": str(importlib.import_module(name).__version__), "error": ""}
+    except Exception as error:
+        return {"version": "", "error": f"{type(error).__name__}: {error}"}
+
+
+def _greeted(address: List[Any]) -> Tuple[str, Optional[float]]:
+    """Connect, and read the time there; give what went wrong, and by how much the clock here is ahead."""
+    try:
+        with socket.create_connection((address[0], address[1]), PATIENCE) as connection:
+            before = time.time()
+            line = connection.makefile().readline().split()
+            after = time.time()
+        if len(line) != 2 or line[0] != "jobclusters":
+            return "somebody else answered", None
+        return "", (before + after) / 2 - float(line[1])
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__, None
+
+
+def _readable(path: str) -> str:
+    try:
+        if os.path.isdir(path):
+            os.listdir(path)
+        else:
+            with open(path, "rb") as file:
+                file.read(1)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _limit(which: int) -> List[Optional[int]]:
+    return [None if value == resource.RLIM_INFINITY else value for value in resource.getrlimit(which)]
+
+
+def look(question: Dict[str, Any]) -> Dict[str, Any]:
+    """Find out what the question asks for."""
+    addresses = {}  # type: Dict[str, str]
+    ahead = None  # type: Optional[float]
+    for address in question["addresses"]:
+        wrong, offset = _greeted(address)
+        addresses[f"{address[0]}:{address[1]}"] = wrong
+        ahead = offset if ahead is None else ahead
+    return {
+        "token": question["token"],
+        "node": socket.gethostname(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "packages": {name: _version(name) for name in question["packages"]},
+        "addresses": addresses,
+        "clock_ahead": ahead,
+        "directory": _readable(os.path.join(question["directory"], "token")),
+        "files": {path: _readable(path) for path in question["files"]},
+        "open_files": _limit(resource.RLIMIT_NOFILE),
+        "processes": _limit(resource.RLIMIT_NPROC),
+    }
+
+
+def report(question: Dict[str, Any], found: Dict[str, Any]) -> None:
+    """Report over the network, into the shared directory, and to the job's output."""
+    text = json.dumps(found)
+    for address in question["addresses"]:
+        try:
+            with socket.create_connection((address[0], address[1]), PATIENCE) as connection:
+                connection.sendall(text.encode() + b"\n")
+            break
+        except OSError:
+            continue
+    path = os.path.join(question["directory"], "found")
+    try:
+        with open(path + ".new", "w") as file:
+            file.write(text)
+        os.rename(path + ".new", path)
+    except OSError:
+        pass
+    print(MARK + text, flush=True)
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[-1])
+    report(asked, look(asked))

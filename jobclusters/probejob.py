@@ -1,0 +1,273 @@
+"""Sends the doctor's probe to a node as a job, and brings back what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from jobclusters import probe
+from jobclusters.batchqueue import BatchQueue
+from jobclusters.commandqueue import Verbs
+from jobclusters.errors import QueueError
+from jobclusters.janitor import Janitor
+from jobclusters.record import JobRecord
+from jobclusters.spec import JobSpec
+from jobclusters.state import JobState, JobStatus
+
+#: Seconds in which a job's last words arrive after its end: file systems of clusters are slow to show them.
+LAST_WORDS = 10.0
+#: Seconds in which the batch system should answer a submission.
+ANSWER = 60.0
+#: Seconds between two looks at the shared directory.
+LOOK = 0.2
+#: Bytes of a job's output that are looked at.
+TAIL = 64 * 1024
+
+#: An address, and its port.
+Address = tuple[str, int]
+
+
+@dataclass
+class Outcome:
+    """What became of a probe.
+
+    Attributes
+    ----------
+    found
+        What it reported; None if it didn't.
+    by
+        The ways in which the report came: "network", "directory", "output".
+    error
+        What the batch system said if it refused the job, or nobody answered; "" otherwise.
+    job_id, status
+        Of the job.
+    output
+        The end of what the job printed; None if there is no such file here.
+    """
+
+    found: dict[str, Any] | None = None
+    by: set[str] = field(default_factory=set)
+    error: str = ""
+    job_id: str = ""
+    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.UNKNOWN))
+    output: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more will come."""
+        if self.found is None:
+            return False
+        seen = {"directory"} if not self.found["directory"] else set()
+        return seen | {"output"} <= self.by
+
+    def take(self, text: str | bytes, token: str, by: str) -> None:
+        """Take a report, if it is the probe's."""
+        with suppress(ValueError):
+            found = json.loads(text)
+            if isinstance(found, dict) and found.get("token") == token:
+                self.found = found
+                self.by.add(by)
+
+
+class _Owner:
+    """Hears what a submission came to."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    async def retire(self, records: Sequence[JobRecord]) -> None:
+        """Do nothing: there are no workers."""
+
+    def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:  # noqa: ARG002 -- there is one
+        self._outcome.error = str(error)
+
+    def over(self, record: JobRecord) -> None:
+        """Do nothing: who waits looks at the states."""
+
+
+async def send_probe(
+    verbs: Verbs,
+    spec: JobSpec,
+    render: Callable[[JobSpec], str],
+    *,
+    directory: str,
+    addresses: Sequence[Address],
+    files: Sequence[str],
+    wait: float,
+) -> Outcome:
+    """Run a probe in a job, and clean up, whatever happens.
+
+    Parameters
+    ----------
+    verbs
+        The batch system, or this machine's queue.
+    spec
+        Of a worker's job, which the probe takes the place of.
+    render
+        Prints its script.
+    directory
+        What should be shared with the nodes: the probe gets a directory in it.
+    addresses
+        Of this machine, for the probe to try; port 0 takes any.
+    files
+        Which it should be able to read there.
+    wait
+        Seconds to wait for its report.
+    """
+    outcome = Outcome()
+    token = secrets.token_hex(8)
+    async with AsyncExitStack() as stack:
+        # On the way out: the job first, then what it may still write to.
+        place = stack.enter_context(_place(directory, token))
+        ports = [await stack.enter_async_context(_listening(each, outcome, token)) for each in addresses]
+        question = {
+            "token": token,
+            "addresses": ports,
+            "directory": str(place),
+            "files": list(files),
+            "packages": ["dask", "distributed", "jobclusters"],
+        }
+        record = JobRecord("probe", 0, probing(spec, question))
+        await stack.enter_async_context(_queued(verbs, render, record, outcome, token))
+        await _wait(verbs, record, outcome, place, token, time.monotonic() + wait)
+    return outcome
+
+
+def probing(spec: JobSpec, question: Mapping[str, object]) -> JobSpec:
+    """Put the probe into a worker's place: the same Python in the same surroundings, with another program."""
+    source = Path(probe.__file__).read_text(encoding="utf-8")
+    return replace(
+        spec,
+        job_name="doctor",
+        worker_name="probe",
+        python=(*spec.python, "-c", source),
+        worker_command=("probe",),  # with all that follows, arguments of the program
+        worker_args=(json.dumps(question),),
+        processes=1,
+        versions=None,
+        hands_over=False,
+        lifetime=None,
+    )
+
+
+class _place:  # noqa: N801 -- it is used as contextlib's are
+    """The probe's directory, which is gone afterwards, as is the one around it if it's new."""
+
+    def __init__(self, directory: str, token: str) -> None:
+        self._around = Path(directory)
+        self._path = self._around / f"doctor-{token}"
+        self._token = token
+        self._new = False
+
+    def __enter__(self) -> Path:
+        self._new = not self._around.exists()
+        self._around.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.mkdir(mode=0o700)
+        (self._path / "token").write_text(self._token)
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
+        if self._new:
+            with suppress(OSError):  # somebody else has begun to use it
+                self._around.rmdir()
+
+
+@asynccontextmanager
+async def _listening(address: Address, outcome: Outcome, token: str) -> AsyncIterator[Address]:
+    """Answer with the time, and take reports."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, ValueError):
+            writer.write(f"jobclusters {time.time()}\n".encode())
+            await writer.drain()
+            outcome.take(await reader.readline(), token, "network")
+        writer.close()
+
+    server = await asyncio.start_server(answer, *address)
+    try:
+        yield (address[0], server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def _queued(
+    verbs: Verbs, render: Callable[[JobSpec], str], record: JobRecord, outcome: Outcome, token: str
+) -> AsyncIterator[None]:
+    """Submit the job; cancel it on the way out, and remove its output. The janitor does so if this process dies."""
+    janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
+    queue = BatchQueue(verbs, render, _Owner(outcome), janitor, token)
+    try:
+        queue.submit(record)
+        try:
+            await asyncio.wait_for(queue.settle(), ANSWER)
+        except asyncio.TimeoutError:
+            outcome.error = f"{verbs.dialect.title} has not answered the submission within {ANSWER:g} s"
+        yield
+    finally:
+        if not await queue.close():
+            janitor.goodbye()
+        for name in _outputs(verbs, record):
+            with suppress(OSError):
+                os.unlink(name)
+
+
+def _outputs(verbs: Verbs, record: JobRecord) -> list[str]:
+    if record.job_id is None:
+        return []
+    return verbs.log_files(record.job_id, record.spec.log_directory, record.job_name)
+
+
+async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, token: str, deadline: float) -> None:
+    """Wait for the report, and for the job's output, which some batch systems show only when it has ended."""
+    outcome.job_id = record.job_id or ""
+    asked = 0.0
+    while not outcome.error and not outcome.complete and time.monotonic() < deadline:
+        with suppress(OSError):
+            outcome.take((place / "found").read_bytes(), token, "directory")
+        _read_output(_outputs(verbs, record), outcome, token)
+        if outcome.status.state is JobState.PENDING and outcome.status.reason in verbs.dialect.never:
+            return
+        now = time.monotonic()
+        if now - asked >= verbs.interval and not outcome.status.state.ended:
+            outcome.status, asked = await _status(verbs, record, outcome.status), now
+            if outcome.status.state.ended:
+                deadline = min(deadline, time.monotonic() + LAST_WORDS)
+        await asyncio.sleep(LOOK)
+
+
+async def _status(verbs: Verbs, record: JobRecord, before: JobStatus) -> JobStatus:
+    """Ask how the job stands; no answer is no news, and a job that isn't known is gone if it's so twice."""
+    job_id = str(record.job_id)
+    try:
+        status = (await verbs.states([job_id])).get(job_id)
+        record.missing = 0 if status else record.missing + 1
+        if status is None:
+            status = before if record.missing < 2 else JobStatus(JobState.GONE)
+        if status.state.ended:
+            status = await verbs.detail(job_id) or status
+    except QueueError:
+        return before
+    return status
+
+
+def _read_output(names: Sequence[str], outcome: Outcome, token: str) -> None:
+    texts = []
+    for name in names:
+        with suppress(OSError), open(name, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            texts.append(file.read().decode(errors="replace"))
+    outcome.output = "\n".join(texts) if texts else None
+    for line in (outcome.output or "").splitlines():
+        if line.startswith(probe.MARK):
+            outcome.take(line.removeprefix(probe.MARK), token, "output")
