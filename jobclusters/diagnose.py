@@ -62,7 +62,9 @@ def hint(status: JobStatus, log: str | None) -> str:
     if status.state in _BY_STATE:
         return _BY_STATE[status.state]
     # SLURM reports 0:53 when slurmd can't open the output file or enter the working directory.
-    if status.state is JobState.FAILED and log is None and status.signal == 53:
+    # Grid Engine puts the job into an error state, with these words.
+    lost = status.signal == 53 or re.search(r"can't (?:open output file|chdir to)", status.reason)
+    if status.state is JobState.FAILED and log is None and lost:
         return "the log directory or the working directory can't be used on the node"
     for pattern, meaning in _IN_LOG:
         if log and (found := re.search(pattern, log)):

@@ -12,7 +12,8 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -33,6 +34,7 @@ from jobclusters.explain import Origin
 from jobclusters.network import Interface, interfaces, leads_out
 from jobclusters.probejob import Address, Outcome, send_probe
 from jobclusters.script import render
+from jobclusters.spec import JobSpec
 from jobclusters.verdicts import Verdict
 
 #: What clusters and their jobs share, unless it is set.
@@ -123,22 +125,35 @@ async def examine(
     if isinstance(scheduler, Verdict) or "logs" in trouble or lines[0].verdict == "wrong":
         tell(verdicts.unchecked("probe job", "not sent: what is wrong above comes first"))
         return lines, None
-    visible = None if "shared" in trouble else shared
     starts(f"A job is sent to look from a node; it has {wait:g} s.")
+    visible = None if "shared" in trouble else shared
+    send = partial(_send, call, verbs, scheduler, visible, wait)
+    outcome = await send(call.spec)
+    found_out = _of_the_job(outcome, call.dialect, log, wait)
+    if outcome.error and any(each.verdict == "wrong" for each in lines if each.check in ("queue", "account")):
+        found_out = [verdicts.unchecked("probe job", f"refused, as was to be expected: {outcome.error}")]
+    tell(*found_out)
+    if visible and found_out[0].check == found_out[-1].check == "log directory":  # another will do to see the rest
+        outcome = await send(replace(call.spec, log_directory=visible))
+        tell(*_of_the_job(outcome, call.dialect, None, wait))
+    if outcome.found is not None:
+        tell(*_of_the_node(outcome.found, call, scheduler, visible))
+    return lines, outcome.found
+
+
+async def _send(
+    call: Call, verbs: Verbs, scheduler: Scheduler, visible: str | None, wait: float, spec: JobSpec
+) -> Outcome:
     with _somewhere(visible) as place:
-        outcome = await send_probe(
+        return await send_probe(
             verbs,
-            call.spec,
+            spec,
             lambda spec: render(spec, call.dialect, call.template_dirs),
             directory=place,
             addresses=[scheduler.address, *((address, 0) for address in scheduler.others.values())],
             files=_tls_files(call),
             wait=wait,
         )
-    tell(*_of_the_job(outcome, call.dialect, log, wait))
-    if outcome.found is not None:
-        tell(*_of_the_node(outcome.found, call, scheduler, visible))
-    return lines, outcome.found
 
 
 # -- asked here ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,10 @@ async def _queued(
     finally:
         if not await queue.close():
             janitor.goodbye()
-        for name in _outputs(verbs, record):
+        # Grid Engine has another file beside the job's output; both are named after the job.
+        around = os.path.join(os.getcwd(), record.spec.log_directory or "")
+        named = glob(os.path.join(escape(around), f"{escape(record.job_name)}*")) if record.job_name else []
+        for name in {*_outputs(verbs, record), *named}:
             with suppress(OSError):
                 os.unlink(name)
 

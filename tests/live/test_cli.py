@@ -1,0 +1,156 @@
+"""The command line on a real batch system: as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jobclusters
+
+from .tools import PATIENCE, until
+
+#: What the doctor's jobs are called.
+NAME = "doctor"
+
+
+def environment():
+    root = str(Path(jobclusters.__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "jobclusters", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
+
+
+def call(*arguments):
+    process = start(*arguments)
+    out, errors = process.communicate(timeout=3 * PATIENCE)
+    assert "Traceback" not in errors
+    return process.returncode, out, errors
+
+
+@pytest.fixture
+def options(keywords):
+    """Give a job's keywords as options."""
+
+    def given(**others):
+        both = {"job_name": "cli", **keywords(**{"log_directory": os.getcwd(), **others})}
+        return [
+            word for key, value in both.items() if value is not None for word in ("--set", f"{key}={json.dumps(value)}")
+        ]
+
+    return given
+
+
+@pytest.fixture
+def seen(system):
+    """Follow the doctor's jobs; none is left at the end."""
+    return system.seen(NAME)
+
+
+@pytest.fixture
+def examine(system, options, shared, seen):
+    """Run the doctor; give its checks by name, and its exit status. It leaves neither jobs nor files."""
+
+    def run(**others):
+        before = sorted(shared.iterdir())
+        directory = str(others.pop("directory", shared / "clusters"))
+        code, out, errors = call(
+            "doctor", "--json", "--wait", f"{PATIENCE:g}s", "--directory", directory, *options(**others)
+        )
+        facts = json.loads(out)
+        print(*(f"{each['verdict']:9} {each['check']}: {each['says']}" for each in facts["checks"]), sep="\n")
+        assert facts["system"] == system.name, "found by itself"
+        assert facts["ok"] == (code == 0)
+        assert "set right" in errors or code == 0
+        assert sorted(shared.iterdir()) == before
+        assert seen.living() == []
+        return {each["check"]: each for each in facts["checks"]}, code
+
+    return run
+
+
+def test_a_doctor_finds_nothing_wrong(examine, shared):
+    checks, code = examine(cores=2, memory="2 GB")
+    assert {name for name, check in checks.items() if check["verdict"] != "ok"} == set()
+    assert code == 0
+    assert checks.keys() >= {
+        *("batch system", "queue", "limits here", "chunks", "probe job", "log directory", "scheduler's address"),
+        *("shared directory", "Python there", "TLS files", "clocks", "limits there"),
+    }
+    assert str(shared) in checks["log directory"]["says"]
+
+
+def test_drill_doctor_on_a_queue_that_does_not_exist(examine):
+    checks, code = examine(queue="nosuch")
+    assert code == 1
+    assert checks["queue"]["verdict"] == "wrong"
+    assert "unknown queue 'nosuch'" in checks["queue"]["says"]
+    assert "nosuch" in checks["probe job"]["says"], "the batch system's own words"
+
+
+def test_drill_doctor_with_a_python_that_nodes_do_not_have(examine):
+    checks, code = examine(python="/no/such/python")
+    assert code == 1
+    assert checks["Python there"]["verdict"] == "wrong"
+    assert "/no/such/python: " in checks["Python there"]["says"]
+
+
+@pytest.mark.containers
+def test_drill_doctor_with_a_log_directory_that_nodes_do_not_see(examine, tmp_path):
+    checks, code = examine(log_directory=str(tmp_path))
+    assert code == 1
+    assert checks["log directory"]["verdict"] == "wrong"
+    assert "--log-directory" in checks["log directory"]["do"]
+    assert {name for name, check in checks.items() if check["verdict"] == "wrong"} == {"log directory"}
+    assert checks["Python there"]["verdict"] == "ok", "another job has looked at the rest"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.containers
+def test_drill_doctor_with_a_shared_directory_that_nodes_do_not_see(examine, tmp_path):
+    checks, code = examine(directory=tmp_path)
+    assert code == 1
+    assert {name for name, check in checks.items() if check["verdict"] == "wrong"} == {"shared directory"}
+    assert "jobclusters.directory" in checks["shared directory"]["do"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.containers
+def test_a_doctor_waits_no_longer_than_it_is_told(system, options, shared, seen):
+    held = options(job_extra_directives=list(system.held))
+    code, out, _ = call("doctor", "--wait", "2s", "--directory", str(shared / "clusters"), *held)
+    assert code == 1
+    assert "has told nothing for 2 s: PENDING" in out
+    assert seen.living() == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_drill_a_doctor_that_is_ended_leaves_nothing(system, options, shared, seen, number, code):
+    process = start("doctor", "--directory", str(shared / "clusters"), *options(job_extra_directives=list(system.held)))
+    until(seen.living)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    if number == signal.SIGKILL:  # the janitor does what it can; a small directory stays
+        until(lambda: not seen.living())
+    else:
+        assert seen.living() == []
+        assert not (shared / "clusters").exists()
+
+
+def test_a_script_is_for_the_system_that_is_here(system, options):
+    code, out, _ = call("script", "--json", *options())
+    assert code == 0
+    assert json.loads(out)["system"] == system.name
+    code, out, _ = call("script", *options(queue="some"))
+    assert (code, "some" in out) == (0, True)

@@ -1,0 +1,262 @@
+"""The doctor on this machine's own queue: each check for real, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from jobclusters import doctor, probe
+from jobclusters.call import read_call
+from jobclusters.cli import main_group
+from jobclusters.dialects import DIALECTS
+from jobclusters.probejob import probing
+from jobclusters.script import render
+
+assert doctor  # imported with distributed, whose settings no test may take away again
+PROGRAM = os.path.join(os.path.dirname(sys.executable), "jobclusters")
+
+
+def call(*arguments):
+    return CliRunner().invoke(main_group, ["doctor", "--system", "local", *arguments])
+
+
+def examined(*arguments):
+    """Give what it found by check, and its exit status."""
+    done = call("--json", *arguments)
+    assert done.stdout, done.output
+    facts = json.loads(done.stdout)
+    return {check["check"]: check for check in facts["checks"]}, facts, done.exit_code
+
+
+@pytest.fixture(autouse=True)
+def tidy(home):
+    """Whatever happens, nothing of a doctor is left: neither processes nor files."""
+    before = {process.pid for process in psutil.process_iter()}
+    yield
+    assert not (home / ".jobclusters").exists()
+    for process in psutil.process_iter():
+        if process.pid not in before and (line := _line(process)):
+            assert "jobclusters-probe" not in line
+
+
+def _line(process):
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def test_all_is_well(home):
+    done = call("--worker-size", "medium")
+    assert done.exit_code == 0, done.output
+    lines = {line[11:30].strip(): line for line in done.stdout.splitlines()}
+    assert lines.keys() == {
+        *("batch system", "limits here", "chunks", "probe job", "scheduler's address", "shared directory"),
+        *("Python there", "TLS files", "clocks", "limits there"),
+    }
+    assert all(line.startswith("ok ") for line in lines.values())
+    assert f"{home}/.jobclusters is seen by the node" in lines["shared directory"]
+    assert done.stderr.endswith("Nothing is wrong.\n")
+
+
+def test_json():
+    checks, facts, status = examined()
+    assert status == 0
+    assert facts.keys() == {"system", "ok", "checks", "node"}
+    assert (facts["system"], facts["ok"]) == ("local", True)
+    assert all(check.keys() == {"check", "verdict", "says", "do"} for check in facts["checks"])
+    assert facts["node"]["node"] == os.uname().nodename
+    assert facts["node"]["packages"]["jobclusters"]["error"] == ""
+    assert checks["chunks"]["verdict"] == "unchecked", "no size is given"
+
+
+def test_without_a_job():
+    checks, facts, status = examined("--no-job")
+    assert status == 0
+    assert checks["probe job"] == {"check": "probe job", "verdict": "unchecked", "says": "not sent", "do": ""}
+    assert "Python there" not in checks
+    assert facts["node"] is None
+
+
+def test_a_python_that_is_not_there():
+    checks, facts, status = examined("--python", "/no/such/python")
+    assert (status, facts["ok"]) == (1, False)
+    assert checks["Python there"]["verdict"] == "wrong"
+    assert "exit code 127" in checks["Python there"]["says"]
+    assert "/no/such/python: " in checks["Python there"]["says"]
+    assert "--python" in checks["Python there"]["do"]
+
+
+def test_a_python_without_dask(tmp_path):
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec {Path(sys.executable).resolve()} -I -S "$@"\n')
+    bare.chmod(0o755)
+    checks, _, status = examined("--python", str(bare))
+    assert status == 1
+    assert "can't import dask: ModuleNotFoundError" in checks["Python there"]["says"]
+    assert checks["scheduler's address"]["verdict"] == "ok"
+
+
+def test_a_log_directory_that_is_not_there(tmp_path):
+    checks, _, status = examined("--log-directory", str(tmp_path / "logs"))
+    assert status == 1
+    assert "No such file or directory" in checks["log directory"]["says"]
+    assert checks["probe job"]["verdict"] == "unchecked"
+
+
+def test_a_log_directory_is_left_as_it_was(tmp_path):
+    checks, _, status = examined("--log-directory", str(tmp_path))
+    assert status == 0
+    assert checks["log directory"]["says"] == f"the job's output arrived in {tmp_path}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shared_directory_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    checks, _, status = examined("--directory", str(tmp_path / "file" / "shared"))
+    assert status == 1
+    assert "Not a directory" in checks["shared directory"]["says"]
+    assert checks["Python there"]["verdict"] == "ok", "the job was sent all the same"
+
+
+def test_a_shared_directory_that_was_there_stays(tmp_path):
+    (tmp_path / "mine").write_text("")
+    assert examined("--directory", str(tmp_path))[2] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_network_that_is_not_there():
+    checks, _, status = examined("--interface", "nosuch0")
+    assert status == 1
+    assert "unknown interface 'nosuch0'" in checks["scheduler's address"]["says"]
+    assert checks["probe job"]["verdict"] == "unchecked"
+
+
+def test_an_address_of_another_machine():
+    checks, _, status = examined("--set", "scheduler-options={host: 192.0.2.1}")
+    assert status == 1
+    assert checks["scheduler's address"]["verdict"] == "wrong"
+
+
+def test_a_job_that_is_too_large():
+    checks, _, status = examined("--worker-cpu", "100000", "--worker-memory", "1 GB")
+    assert status == 1
+    assert "can't run on this machine" in checks["probe job"]["says"]
+
+
+def test_a_job_that_fails_by_itself():
+    checks, _, status = examined("--set", "job-script-prologue=[echo some last words, exit 3]")
+    assert status == 1
+    assert "FAILED, exit code 3" in checks["probe job"]["says"]
+    assert "| some last words" in checks["probe job"]["says"]
+
+
+def test_a_job_that_takes_too_long():
+    checks, _, status = examined("--wait", "1s", "--set", "job-script-prologue=[sleep 600]")
+    assert status == 1
+    assert "has told nothing for 1 s: RUNNING" in checks["probe job"]["says"]
+
+
+def test_tls_files(configure, tmp_path):
+    (tmp_path / "ca.pem").write_text("x")
+    configure(f"distributed: {{comm: {{tls: {{ca-file: {tmp_path}/ca.pem, worker: {{cert: {tmp_path}/no.pem}}}}}}}}")
+    checks, facts, status = examined()
+    assert status == 1
+    assert f"{tmp_path}/no.pem can't be read on the node: No such file" in checks["TLS files"]["says"]
+    assert facts["node"]["files"][f"{tmp_path}/ca.pem"] == ""
+
+
+def test_chunks_against_memory():
+    checks, _, status = examined("--no-job", "--worker-cpu", "4", "--worker-memory", "1 GiB")
+    assert status == 1
+    assert checks["chunks"]["do"].startswith("dask.config.set({'array.chunk-size': '57 MiB'})")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--wait", "soon"], "'soon' can't be read"), (["--no-jobs"], "--no-job")]
+)
+def test_wrong_usage(words, message):
+    done = call(*words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_no_batch_system():
+    done = CliRunner().invoke(main_group, ["doctor", "--system", "lsf"])
+    if shutil.which("bsub") is None:
+        assert done.exit_code == 1
+        assert done.stdout.startswith("wrong      batch system         LSF's bsub")
+        assert "not sent: what is wrong above comes first" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ended_from_outside_it_leaves_nothing(number, status, tmp_path, home):
+    marker = tmp_path / "started"
+    prologue = f"job-script-prologue=['touch {marker}; sleep 6543.21']"
+    process = subprocess.Popen(
+        [PROGRAM, "doctor", "--system", "local", "--directory", str(tmp_path / "shared"), "--set", prologue],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not marker.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in errors
+    assert not [line for line in map(_line, psutil.process_iter()) if "6543.21" in line]
+    assert not (tmp_path / "shared").exists()
+
+
+# -- the probe ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_probe_stands_in_every_systems_script(name):
+    """It takes the worker's place: the same directives and surroundings, another program."""
+    keywords = {
+        "worker_cpu": 1,
+        "worker_memory": "1 GB",
+        "job_script_prologue": ["export A=1"],
+        "software": {"environment": {"B": 2}},
+    }
+    spec = read_call(DIALECTS[name], keywords).spec
+    worker, probed = (render(each, DIALECTS[name]) for each in (spec, probing(spec, {"token": "it's one"})))
+    before = re.split(r"^began=|^handover=", worker, flags=re.MULTILINE)[0].replace("dask-worker", "doctor")
+    assert probed.startswith(before.rstrip())
+    assert "export A=1" in probed
+    assert "export B=2" in probed
+    assert subprocess.run(["bash", "-n"], input=probed, text=True, check=False).returncode == 0
+    assert "distributed.cli.dask_worker" not in probed.replace(Path(probe.__file__).read_text(), "")
+
+
+def test_a_probe_without_a_network_still_reports(tmp_path, capsys):
+    (tmp_path / "token").write_text("t")
+    question = {
+        "token": "t",
+        "addresses": [["127.0.0.1", 1]],
+        "directory": str(tmp_path),
+        "files": ["/no/such"],
+        "packages": ["nosuch"],
+    }
+    found = probe.look(question)
+    assert found["addresses"]["127.0.0.1:1"] != ""
+    assert found["clock_ahead"] is None
+    assert found["files"] == {"/no/such": "No such file or directory"}
+    assert found["packages"]["nosuch"]["error"].startswith("ModuleNotFoundError")
+    probe.report(question, found)
+    assert json.loads((tmp_path / "found").read_text()) == found
+    assert json.loads(capsys.readouterr().out.removeprefix(probe.MARK)) == found
