@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from glob import escape, glob
@@ -69,6 +69,13 @@ class Outcome:
             return False
         seen = {"directory"} if not self.found["directory"] else set()
         return seen | {"output"} <= self.by
+
+    def hopeless(self, never: Collection[str]) -> bool:
+        """Whether there will be no report: the job can't start, or has failed and said why."""
+        status = self.status
+        if status.state is JobState.PENDING:
+            return status.reason in never
+        return status.state is JobState.FAILED and self.found is None and bool(self.output)
 
     def take(self, text: str | bytes, token: str, by: str) -> None:
         """Take a report, if it is the probe's."""
@@ -208,14 +215,16 @@ async def _queued(
     """Submit the job; cancel it on the way out, and remove its output. The janitor does so if this process dies."""
     janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
     queue = BatchQueue(verbs, render, _Owner(outcome), janitor, token)
+    queue.submit(record)
+    settling = asyncio.ensure_future(queue.settle())
     try:
-        queue.submit(record)
-        try:
-            await asyncio.wait_for(queue.settle(), ANSWER)
-        except asyncio.TimeoutError:
+        # Not wait_for(): until Python 3.12 a cancellation that comes with the answer was lost there.
+        answered, _ = await asyncio.wait([settling], timeout=ANSWER)
+        if not answered:
             outcome.error = f"{verbs.dialect.title} has not answered the submission within {ANSWER:g} s"
         yield
     finally:
+        settling.cancel()
         if not await queue.close():
             janitor.goodbye()
         # Grid Engine has another file beside the job's output; both are named after the job.
@@ -240,7 +249,7 @@ async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, 
         with suppress(OSError):
             outcome.take((place / "found").read_bytes(), token, "directory")
         _read_output(_outputs(verbs, record), outcome, token)
-        if outcome.status.state is JobState.PENDING and outcome.status.reason in verbs.dialect.never:
+        if outcome.hopeless(verbs.dialect.never):
             return
         now = time.monotonic()
         if now - asked >= verbs.interval and not outcome.status.state.ended:

@@ -56,9 +56,9 @@ def files() -> list[str]:
 
 def _of_ours(dialect: Dialect) -> Iterator[tuple[list[str], object]]:
     config.load()
-    for section, value in dask.config.get("jobclusters").items():
-        name = section.replace("_", "-")
-        yield from _leaves(["jobclusters", name], value, _DEPTH.get(name, 0), dialect)
+    said = {section.replace("_", "-"): value for section, value in dask.config.get("jobclusters").items()}
+    for name in [*(each for each in config.ours() if each in said), *(said.keys() - config.ours().keys())]:
+        yield from _leaves(["jobclusters", name], said[name], _DEPTH.get(name, 0), dialect)
 
 
 def _leaves(path: list[str], value: object, depth: int, dialect: Dialect) -> Iterator[tuple[list[str], object]]:

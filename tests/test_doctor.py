@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -20,8 +21,10 @@ from jobclusters import doctor, probe
 from jobclusters.call import read_call
 from jobclusters.cli import main_group
 from jobclusters.dialects import DIALECTS
-from jobclusters.probejob import probing
+from jobclusters.probejob import probing, send_probe
 from jobclusters.script import render
+from jobclusters.state import JobState
+from jobclusters.testing import ScriptedQueue
 
 assert doctor  # imported with distributed, whose settings no test may take away again
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "jobclusters")
@@ -260,3 +263,38 @@ def test_a_probe_without_a_network_still_reports(tmp_path, capsys):
     probe.report(question, found)
     assert json.loads((tmp_path / "found").read_text()) == found
     assert json.loads(capsys.readouterr().out.removeprefix(probe.MARK)) == found
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_it_ends_whenever_it_is_told_to(steps, tmp_path):
+    """Also in the very moment in which the submission is answered."""
+    queue = ScriptedQueue(hold=True)
+    submit = queue.submit
+
+    async def probed():
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+        def soon(left):
+            loop.call_soon(soon, left - 1) if left else task.cancel()
+
+        async def told_to_end(script, count):
+            ids = await submit(script, count)
+            soon(steps)
+            return ids
+
+        queue.submit = told_to_end
+        spec = read_call(DIALECTS["local"], {"worker_cpu": 1, "worker_memory": "1 GB"}).spec
+        await send_probe(
+            queue,
+            spec,
+            lambda spec: render(spec, DIALECTS["local"]),
+            directory=str(tmp_path / "shared"),
+            addresses=[("127.0.0.1", 0)],
+            files=[],
+            wait=30,
+        )
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(probed())
+    assert not (tmp_path / "shared").exists()
+    assert {status.state for status in asyncio.run(queue.states(["1"])).values()} == {JobState.CANCELLED}

@@ -1,0 +1,87 @@
+"""docs/cli.md: its examples are run as they stand there, and it tells of everything that there is."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from jobclusters.cli import COMMANDS, main_group
+
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = (DOCS / "cli.md").read_text()
+CONSOLE = re.findall(r"^```console\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+
+
+def steps(block):
+    """Give the commands of a block, and what each prints."""
+    return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+
+
+@pytest.fixture
+def site(home):
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (home / "site").mkdir()
+    (home / "site" / "jobclusters.yaml").write_text(text)
+
+
+@pytest.mark.parametrize("block", CONSOLE, ids=lambda block: block.split("\n")[0][2:60])
+def test_examples_print_what_they_are_said_to(block, site, home, tmp_path):
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    for command, expected in steps(block):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path, "HOME": str(home)},
+            timeout=100,
+        )
+        printed = done.stdout.replace(str(home / "site"), "/etc/dask").replace(str(home), "/home/alice")
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        assert doctest.OutputChecker().check_output(expected, printed, flags), f"$ {command}\n{printed}"
+
+
+def test_there_is_an_example_of_every_command():
+    listed = re.findall(r"^\| `jobclusters (\w+)` \|", TEXT, re.MULTILINE)
+    assert listed == [*COMMANDS] == [*SECTIONS]
+    for name, section in SECTIONS.items():
+        assert f"jobclusters {name}" in "".join(
+            re.findall(r"^```console\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sizes", []),
+        ("script", ["--worker-size", "medium"]),
+        ("config", []),
+        ("doctor", ["--no-job"]),
+    ],
+)
+def test_keys_of_json_are_told(name, options):
+    facts = json.loads(CliRunner().invoke(main_group, [name, "--system", "local", "--json", *options]).stdout)
+    table = SECTIONS[name].partition("| `--json`")[2]
+    told = {key for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+    assert told == set(facts[0] if isinstance(facts, list) else facts)
+
+
+def test_checks_of_the_doctor_are_told(home):
+    table = SECTIONS["doctor"].partition("| check |")[2].partition("\n\n")[0]
+    told = {name.strip() for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in row.split(",")}
+    source = (Path(DOCS).parent / "jobclusters" / "verdicts.py").read_text()
+    made = set(re.findall(r'(?:ok|wrong|unchecked)\(\s*"([^"]+)"', source)) | set(
+        re.findall(r'check = "([^"]+)"', source)
+    )
+    assert made <= told
