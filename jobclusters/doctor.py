@@ -47,6 +47,11 @@ TIMEOUT = 30.0
 LINES = 8
 
 
+def shared_directory() -> str:
+    """Give ``jobclusters.directory``, or what it is unless set."""
+    return dask.config.get("jobclusters.directory", None) or DIRECTORY
+
+
 @dataclass(frozen=True)
 class Scheduler:
     """Where a scheduler would listen.
@@ -137,7 +142,7 @@ async def examine(
         outcome = await send(replace(call.spec, log_directory=visible))
         tell(*_of_the_job(outcome, call.dialect, None, wait))
     if outcome.found is not None:
-        tell(*_of_the_node(outcome.found, call, scheduler, visible))
+        tell(*_of_the_node(outcome.found, outcome.back, call, scheduler, visible))
     return lines, outcome.found
 
 
@@ -291,12 +296,15 @@ def _of_the_job(outcome: Outcome, dialect: Dialect, log: str | None, wait: float
     return [verdicts.waiting(job_id, status.sentence(), wait, dialect.never, status.reason)]
 
 
-def _of_the_node(found: Mapping[str, Any], call: Call, scheduler: Scheduler, shared: str | None) -> list[Verdict]:
+def _of_the_node(
+    found: Mapping[str, Any], back: str | None, call: Call, scheduler: Scheduler, shared: str | None
+) -> list[Verdict]:
     reached = {each.rpartition(":")[0]: error for each, error in found["addresses"].items()}
     here = {"python": platform.python_version(), "dask": version("dask"), "distributed": version("distributed")}
     names = {address: name for name, address in scheduler.others.items()}
     return [
         verdicts.address(scheduler.address[0], scheduler.interface, reached, names),
+        *([verdicts.way_back(found["listens"][0], back)] if back is not None else []),
         *([verdicts.shared_directory(shared, found["directory"])] if shared else []),
         verdicts.software(found, here),
         verdicts.tls_files(found["files"]),

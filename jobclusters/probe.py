@@ -5,6 +5,7 @@ standard library alone. The last argument is a question, as JSON; the answer goe
 shared directory, and to the job's output. It is written for Python 3.6, so that one that is too old can say so.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -59,6 +60,21 @@ def _limit(which: int) -> List[Optional[int]]:
     return [None if value == resource.RLIM_INFINITY else value for value in resource.getrlimit(which)]
 
 
+def _listening(question: Dict[str, Any]) -> Optional[socket.socket]:
+    """Listen as a worker would: at the address that leads to the scheduler."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+            way.connect((question["addresses"][0][0], 1))  # nothing is sent
+            here = way.getsockname()[0]
+        door = socket.socket()
+        door.bind((here, 0))
+        door.listen(1)
+        door.settimeout(PATIENCE)
+    except OSError:
+        return None
+    return door
+
+
 def look(question: Dict[str, Any]) -> Dict[str, Any]:
     """Find out what the question asks for."""
     addresses = {}  # type: Dict[str, str]
@@ -69,6 +85,7 @@ def look(question: Dict[str, Any]) -> Dict[str, Any]:
         ahead = offset if ahead is None else ahead
     return {
         "token": question["token"],
+        "listens": None,
         "node": socket.gethostname(),
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -104,4 +121,11 @@ def report(question: Dict[str, Any], found: Dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[-1])
-    report(asked, look(asked))
+    looked = look(asked)
+    listening = _listening(asked)
+    if listening:
+        looked["listens"] = list(listening.getsockname())
+    report(asked, looked)
+    if listening:
+        with contextlib.suppress(OSError):  # the scheduler connects to workers, too
+            listening.accept()[0].sendall(b"jobclusters\n")

@@ -30,6 +30,8 @@ LAST_WORDS = 10.0
 ANSWER = 60.0
 #: Seconds between two looks at the shared directory.
 LOOK = 0.2
+#: Seconds in which the probe should answer.
+KNOCK = 3.0
 #: Bytes of a job's output that are looked at.
 TAIL = 64 * 1024
 
@@ -45,6 +47,8 @@ class Outcome:
     ----------
     found
         What it reported; None if it didn't.
+    back
+        What went wrong when this machine connected to the probe; "" if nothing did, None if it wasn't tried.
     by
         The ways in which the report came: "network", "directory", "output".
     error
@@ -56,6 +60,7 @@ class Outcome:
     """
 
     found: dict[str, Any] | None = None
+    back: str | None = None
     by: set[str] = field(default_factory=set)
     error: str = ""
     job_id: str = ""
@@ -249,6 +254,8 @@ async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, 
         with suppress(OSError):
             outcome.take((place / "found").read_bytes(), token, "directory")
         _read_output(_outputs(verbs, record), outcome, token)
+        if outcome.found is not None and outcome.back is None and (door := outcome.found["listens"]):
+            outcome.back = await _knock(str(door[0]), int(door[1]))
         if outcome.hopeless(verbs.dialect.never):
             return
         now = time.monotonic()
@@ -257,6 +264,19 @@ async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, 
             if outcome.status.state.ended:
                 deadline = min(deadline, time.monotonic() + LAST_WORDS)
         await asyncio.sleep(LOOK)
+
+
+async def _knock(host: str, port: int) -> str:
+    """Connect to the probe, and give what went wrong."""
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), KNOCK)
+        greeting = await asyncio.wait_for(reader.readline(), KNOCK)
+        writer.close()
+    except asyncio.TimeoutError:
+        return "timed out"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if greeting.startswith(b"jobclusters") else "somebody else answered"
 
 
 async def _status(verbs: Verbs, record: JobRecord, before: JobStatus) -> JobStatus:

@@ -168,6 +168,18 @@ def address(chosen: str, interface: str | None, reached: Mapping[str, str], name
     )
 
 
+def way_back(host: str, error: str) -> Verdict:
+    """Judge the way from the scheduler to a worker: it connects to workers as they do to it."""
+    if error:
+        return wrong(
+            "worker's address",
+            f"{host} isn't reached from this machine: {error}",
+            "ask whether a firewall of the nodes closes ports; workers can keep to some: worker_extra_args="
+            "['--worker-port', '40000:40100']",
+        )
+    return ok("worker's address", f"{host} is reached from this machine")
+
+
 def software(found: Mapping[str, Any], here: Mapping[str, str]) -> Verdict:
     """Judge the workers' Python.
 

@@ -65,7 +65,8 @@ def test_all_is_well(home):
     assert done.exit_code == 0, done.output
     lines = {line[11:30].strip(): line for line in done.stdout.splitlines()}
     assert lines.keys() == {
-        *("batch system", "limits here", "chunks", "probe job", "scheduler's address", "shared directory"),
+        *("batch system", "limits here", "chunks", "probe job", "scheduler's address", "worker's address"),
+        "shared directory",
         *("Python there", "TLS files", "clocks", "limits there"),
     }
     assert all(line.startswith("ok ") for line in lines.values())

@@ -48,6 +48,8 @@ def told(verdict):
         (verdicts.open_files(256), "wrong", "only 256 open files"),
         (verdicts.chunk_size(128 * 2**20, spec()), "ok", "a thread has 1843 MiB"),
         (verdicts.chunk_size(128 * 2**20, spec(worker_memory="1 GiB")), "wrong", "'array.chunk-size': '57 MiB'"),
+        (verdicts.way_back("10.0.0.9", ""), "ok", "10.0.0.9 is reached from this machine"),
+        (verdicts.way_back("10.0.0.9", "timed out"), "wrong", "isn't reached from this machine: timed out; ask"),
         (verdicts.shared_directory("/home/me", ""), "ok", "is seen"),
         (verdicts.shared_directory("/tmp/x", "No such file"), "wrong", "No such file; set jobclusters.directory"),
         (verdicts.log_directory("/home/me", True), "ok", "arrived"),

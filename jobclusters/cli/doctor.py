@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
@@ -34,9 +35,12 @@ _COLOURS = {"ok": "green", "wrong": "red", "unchecked": "yellow"}
 def _seconds(ctx: click.Context, option: click.Parameter, text: str) -> float:
     """Read ``90``, ``90s`` or ``2 min``."""
     try:
-        return float(parse_timedelta(text.replace("min", "m")))
+        seconds = float(parse_timedelta(text.replace("min", "m")))
     except (KeyError, ValueError, TypeError):
-        raise click.BadParameter(f"{text!r} can't be read: write it like '90s' or '2m'", ctx, option) from None
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise click.BadParameter(f"{text!r} can't be read: write it like '90s' or '2m'", ctx, option)
+    return seconds
 
 
 @click.command(
@@ -74,7 +78,7 @@ def command(
         doctor.examine(
             call,
             _verbs(name),
-            directory=directory or doctor.DIRECTORY,
+            directory=directory or doctor.shared_directory(),
             job=not no_job,
             wait=wait,
             sized=sized,

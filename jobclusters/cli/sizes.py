@@ -20,41 +20,37 @@ def command(system: str | None, as_json: bool) -> None:
 
     With --system, what comes with them on that batch system; else on all.
     """
-    sizes = [_facts(size, system) for size in config.sizes().values()]
+    sizes = config.sizes().values()
     if as_json:
-        print_json(sizes)
+        print_json([_facts(size, system) for size in sizes])
         return
     rows = [
-        (
-            str(size["name"]),
-            str(size["cores"]),
-            gigabytes(int(str(size["memory"]))),
-            str(size["gpus"] or ""),
-            _comes_with(size),
-        )
+        (size.name, str(size.cores), gigabytes(size.memory), str(size.gpus or ""), _comes_with(size, system))
         for size in sizes
     ]
     print_table(rows, ("SIZE", "CORES", "MEMORY", "GPUS", "COMES WITH"))
 
 
+def _keywords(size: Size, system: str | None) -> Mapping[str, object]:
+    return size.details if system is None else size.keywords(system)
+
+
 def _facts(size: Size, system: str | None) -> dict[str, object]:
-    details = size.details if system is None else size.keywords(system)
     return {
         "name": size.name,
         "label": size.label,
         "cores": size.cores,
         "memory": size.memory,
         "gpus": size.gpus,
-        "keywords": dict(details),
+        "keywords": dict(_keywords(size, system)),
         "systems": {name: dict(more) for name, more in size.per_system.items() if system is None},
     }
 
 
-def _comes_with(size: Mapping[str, object]) -> str:
-    keywords, systems = size["keywords"], size["systems"]
-    assert isinstance(keywords, dict)  # noqa: S101 -- for the type checker
-    assert isinstance(systems, dict)  # noqa: S101
-    parts = [_words(keywords), *(f"{name}: {_words(more)}" for name, more in systems.items())]
+def _comes_with(size: Size, system: str | None) -> str:
+    parts = [_words(_keywords(size, system))]
+    if system is None:
+        parts += [f"{name}: {_words(more)}" for name, more in size.per_system.items()]
     return "; ".join(filter(None, parts))
 
 

@@ -84,7 +84,7 @@ def test_a_doctor_finds_nothing_wrong(examine, shared):
     assert code == 0
     assert checks.keys() >= {
         *("batch system", "queue", "limits here", "chunks", "probe job", "log directory", "scheduler's address"),
-        *("shared directory", "Python there", "TLS files", "clocks", "limits there"),
+        *("worker's address", "shared directory", "Python there", "TLS files", "clocks", "limits there"),
     }
     assert str(shared) in checks["log directory"]["says"]
 
