@@ -29,7 +29,7 @@ from jobclusters.config import expand
 from jobclusters.connection import choose_network
 from jobclusters.diagnose import hint
 from jobclusters.dialect import Dialect, Reply
-from jobclusters.errors import InvalidRequest, QueueError
+from jobclusters.errors import InvalidRequest, QueueError, Unavailable
 from jobclusters.explain import Origin
 from jobclusters.network import Interface, interfaces, leads_out
 from jobclusters.probejob import Address, Outcome, send_probe
@@ -175,6 +175,8 @@ async def _ask(call: Call) -> list[Verdict]:
     if missing:
         return lines
     reply = await _reply(dialect, dialect.queues_argv) if dialect.queues_argv else None
+    if reply and not reply.ok and isinstance(dialect.failure(reply), Unavailable):
+        return [verdicts.no_answer(reply.sentence())]
     lines.append(verdicts.queue(spec.queue, dialect.parse_queues(reply) if reply and reply.ok else None))
     if argv := dialect.accounts_argv(getpass.getuser()):
         reply = await _reply(dialect, argv)

@@ -71,6 +71,11 @@ def batch_system(dialect: Dialect, missing: Sequence[str], version: str) -> Verd
     return ok("batch system", " ".join(filter(None, (dialect.title, version and f"({version})"))))
 
 
+def no_answer(sentence: str) -> Verdict:
+    """Judge a batch system whose commands are here, but reach nobody."""
+    return wrong("batch system", sentence, "wait until it answers, or ask its administrators what is the matter")
+
+
 def queue(name: str | None, queues: Sequence[str] | None) -> Verdict:
     """Judge the name of a queue; ``queues`` is None if nobody could be asked."""
     if name is None:

@@ -152,6 +152,9 @@ def test_completion_completes():
     words["COMP_CWORD"] = "2"
     options = shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters script --worker-s"}).stdout
     assert options.split() == ["plain,--worker-size"]
+    words["COMP_CWORD"] = "3"
+    sizes = shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters script --worker-size p3"}).stdout
+    assert sizes.split() == ["plain,p32xlarge", "plain,p38xlarge", "plain,p316xlarge"]
 
 
 # -- sizes ------------------------------------------------------------------------------------------------------

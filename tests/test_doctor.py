@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import os
@@ -204,6 +205,61 @@ def test_no_batch_system():
         assert "not sent: what is wrong above comes first" in done.stdout
 
 
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Put commands of a SLURM on the PATH, that say what they are told to, and submit nothing."""
+    says = {
+        "sbatch": "echo slurm 22.05.8",
+        "squeue": "",
+        "scancel": "",
+        "sinfo": "echo normal; echo gpu",
+        "sacctmgr": "echo 'lab|20'",
+    }
+
+    def make(**others):
+        for name, line in {**says, **others}.items():
+            if line is not None:
+                (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+                (tmp_path / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    return make
+
+
+def slurm_checks(*arguments):
+    done = CliRunner().invoke(main_group, ["doctor", "--system", "slurm", "--no-job", "--json", *arguments])
+    return {check["check"]: f"{check['verdict']} {check['says']}" for check in json.loads(done.stdout)["checks"]}
+
+
+def test_commands_and_names_of_a_batch_system(slurm):
+    slurm()
+    checks = slurm_checks("--queue", "gppu", "--account", "lab")
+    assert checks["batch system"] == "ok SLURM (slurm 22.05.8)"
+    assert checks["queue"].startswith("wrong unknown queue 'gppu': did you mean 'gpu'?")
+    assert checks["account"] == "ok lab, for at most 20 jobs at once; more are held back, and follow"
+
+
+def test_a_batch_system_that_does_not_answer(slurm):
+    slurm(sinfo="echo 'slurm_load_partitions: Unable to contact slurm controller (connect failure)' >&2; exit 1")
+    checks = slurm_checks()
+    assert "Unable to contact slurm controller" in checks["batch system"]
+    assert checks["batch system"].startswith("wrong ")
+    assert "queue" not in checks
+
+
+def test_what_cannot_be_asked_is_not_held_against_anybody(slurm):
+    slurm(sinfo="exit 1", sacctmgr="exit 1")
+    checks = slurm_checks("--queue", "normal", "--account", "lab")
+    assert checks["queue"].startswith("unchecked ")
+    assert "account" not in checks
+
+
+def test_a_command_that_is_missing(slurm):
+    if shutil.which("scancel") is None:
+        slurm(scancel=None)
+        assert slurm_checks()["batch system"] == "wrong SLURM's scancel can't be found on this machine"
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ended_from_outside_it_leaves_nothing(number, status, tmp_path, home):
     marker = tmp_path / "started"
@@ -245,6 +301,11 @@ def test_the_probe_stands_in_every_systems_script(name):
     assert "export B=2" in probed
     assert subprocess.run(["bash", "-n"], input=probed, text=True, check=False).returncode == 0
     assert "distributed.cli.dask_worker" not in probed.replace(Path(probe.__file__).read_text(), "")
+
+
+def test_an_old_python_can_say_that_it_is_old():
+    ast.parse(Path(probe.__file__).read_text(), feature_version=(3, 6))
+    assert "annotations" not in Path(probe.__file__).read_text(), "from __future__ came with 3.7"
 
 
 def test_a_probe_without_a_network_still_reports(tmp_path, capsys):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
 import yaml
 
 from jobclusters import config
-from jobclusters.configurations import find_configuration
+from jobclusters.configurations import find_configuration, list_configurations
 from jobclusters.dialects import DIALECTS
+from jobclusters.errors import JobClustersError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +47,20 @@ JOB_OPTIONS = {
 }
 
 
+def _completing(names: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
+    """Make the shell complete a value."""
+
+    def complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 -- click's
+        with suppress(JobClustersError):  # the shell is no place to tell it
+            return [name for name in names() if name.startswith(incomplete)]
+        return []
+
+    return complete
+
+
+_COMPLETED = {"worker_size": _completing(config.sizes)}
+
+
 def job_options(function: F) -> F:
     """Add the options of a job; the function gets ``job``, a mapping of keywords, and ``configuration``."""
 
@@ -55,9 +71,20 @@ def job_options(function: F) -> F:
 
     wrapped: Callable[..., Any] = collected
     options = [
-        click.option("--configuration", metavar="NAME", help="A named set of parameters."),
+        click.option(
+            "--configuration",
+            metavar="NAME",
+            shell_complete=_completing(list_configurations),
+            help="A named set of parameters.",
+        ),
         *(
-            click.option(f"--{name.replace('_', '-')}", name, metavar=metavar, help=text)
+            click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                metavar=metavar,
+                shell_complete=_COMPLETED.get(name),
+                help=text,
+            )
             for name, (metavar, text) in JOB_OPTIONS.items()
         ),
         click.option(
