@@ -51,6 +51,7 @@ from jobclusters.security import choose_security
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobStatus
 from jobclusters.usage import Usage
+from jobclusters.waiting import WaitingCluster
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ RENEWAL = 2.0
 GOODBYE = 10.0
 
 
-class JobCluster(LastingCluster):
+class JobCluster(WaitingCluster, LastingCluster):
     """A Dask cluster whose workers are jobs of a batch queue.
 
     Parameters
