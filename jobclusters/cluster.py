@@ -44,6 +44,7 @@ from jobclusters.keeper import job_of
 from jobclusters.lasting import Held, LastingCluster, timeouts
 from jobclusters.limits import read_policy
 from jobclusters.links import Links, free_address, is_loopback, make_links
+from jobclusters.notebook import NotebookCluster
 from jobclusters.registry import Presence, directory, new_entry
 from jobclusters.route import claim_here, route
 from jobclusters.script import render
@@ -71,7 +72,7 @@ RENEWAL = 2.0
 GOODBYE = 10.0
 
 
-class JobCluster(WaitingCluster, LastingCluster):
+class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
     """A Dask cluster whose workers are jobs of a batch queue.
 
     Parameters

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,7 +134,12 @@ class Engine:
         counts = self.count_workers()
         past = {job_id: record.status for job_id, record in list(self._past.items())}
         live = sorted(self.queue.records.values(), key=lambda record: record.number)
-        return past | {r.job_id or r.name: replace(r.status, workers=counts[r.name]) for r in live}
+        return past | {r.job_id or r.name: self._status(r, counts[r.name]) for r in live}
+
+    def _status(self, record: JobRecord, workers: int) -> JobStatus:
+        """Add what only we know to what the batch system says of a job."""
+        since = None if record.arrived is None else time.monotonic() - record.arrived
+        return replace(record.status, workers=workers, ends=record.walltime_over(since, datetime.now()))
 
     def summary(self) -> str:
         """Say how the jobs stand: ``7 running, 3 pending: QOSMaxCpuPerUserLimit``."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobclusters.errors import QueueError
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
+from jobclusters.units import UNLIMITED
 
 #: Seconds that a replacement should be there before: a lifetime counts from the start of a job's script, which is some
 #: time before its worker registers, and no two waits are alike.
@@ -66,6 +69,26 @@ class JobRecord:
         if self.arrived is None or self.spec.lifetime is None:
             return None
         return self.arrived + self.spec.lifetime - self.spec.lifetime_stagger - SLACK
+
+    def walltime_over(self, since_arrival: float | None, now: datetime) -> datetime | None:
+        """Tell when its walltime is over; None if that isn't known.
+
+        Parameters
+        ----------
+        since_arrival
+            Seconds since its first worker registered. Where the batch system doesn't date a job's start, that is the
+            best there is; the job began a moment before.
+        now
+            The time.
+        """
+        walltime, started = self.spec.walltime, self.status.started
+        if self.status.state is not JobState.RUNNING or walltime is None or walltime == UNLIMITED:
+            return None
+        if started is None and since_arrival is not None:
+            started = now - timedelta(seconds=since_arrival)
+        with suppress(OverflowError):  # a walltime beyond the calendar is none
+            return None if started is None else started + walltime
+        return None
 
 
 class Owner(Protocol):

@@ -60,6 +60,8 @@ class JobStatus:
         As the batch system dates them; None if not known.
     estimated_start
         When the batch system thinks that a pending job will start.
+    ends
+        When the walltime of a running job is over; None if it has none, or its start isn't known yet.
     restarts
         How often it was requeued.
     workers
@@ -76,6 +78,7 @@ class JobStatus:
     started: datetime | None = None
     ended: datetime | None = None
     estimated_start: datetime | None = None
+    ends: datetime | None = field(default=None, compare=False)
     restarts: int = 0
     workers: int = 0
 
