@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo test test-fast check docs bench drills clean
+.PHONY: help demo test test-fast test-notebook check docs bench drills clean
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
 	@echo "make test       all tests, those on the dockerized SLURM and Grid Engine included"
-	@echo "make test-fast  the tests that need no container"
+	@echo "make test-fast  the tests that need neither containers nor a browser"
+	@echo "make test-notebook  those of the widget in JupyterLab, in Chromium, which it installs as root on Debian"
 	@echo "make drills     the failure drills on both, with what each found"
 	@echo "make check      style, types"
 	@echo "make docs       the documentation, into docs/_build/html"
@@ -29,9 +30,13 @@ demo: $(VENV)/.installed-notebook
 	@$(BIN)/python -m jobclusters.demo
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -m "not live" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not live and not browser" -n 2 --dist loadfile
 
-test: test-fast
+test-notebook: $(VENV)/.installed-notebook-test
+	ci/ensure-chromium
+	$(BIN)/python -m pytest -q tests/browser
+
+test: test-fast test-notebook
 	ci/slurm-docker/up
 	ci/sge-docker/up
 	ci/live-tests

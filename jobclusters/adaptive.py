@@ -64,12 +64,12 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
         self._arrivals = Flow()
         self._nobodys = 0
         self._deciding = False
-        policies = [group.policy for group in cluster.groups.values() if group.policy is not None]
+        scaled = [(g.policy, g.spec.processes) for g in cluster.groups.values() if g.policy is not None]
         super().__init__(
             cluster,
             interval=interval,
-            minimum=sum(policy.minimum for policy in policies),
-            maximum=sum(policy.maximum for policy in policies),
+            minimum=sum(policy.minimum * workers for policy, workers in scaled),
+            maximum=sum(policy.maximum * workers for policy, workers in scaled),
         )
 
     async def adapt(self) -> None:

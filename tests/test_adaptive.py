@@ -238,6 +238,7 @@ def test_two_numbers_of_workers_are_limits(queue):
         until(lambda: len(queue.living()) == 2)
         policy = cluster.groups["default"].policy
         assert (policy.minimum, policy.maximum) == (2, 4)
+        assert (cluster._adaptive.minimum, cluster._adaptive.maximum) == (4, 8), "Dask's own are in workers"
 
 
 @pytest.mark.parametrize(
