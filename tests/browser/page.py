@@ -91,6 +91,14 @@ class Page:
         """Click a button of the widget."""
         self._find(f".jobclusters-{button}")[0].click()
 
+    def dashboard(self):
+        """Follow the link to the dashboard; give the answer's status and text."""
+        follow = """
+            fetch(document.querySelector('.jobclusters a').href)
+                .then(async answer => arguments[0](`${answer.status} ${await answer.text()}`));
+        """
+        return self.driver.execute_async_script(follow)
+
     def picture(self, name, css):
         """Take a picture of a part of the page, where pictures are wanted."""
         directory = os.environ.get("JOBCLUSTERS_SCREENSHOTS")
