@@ -36,18 +36,19 @@ class NotebookCluster(Cluster):  # type: ignore[misc]
     def _html(self, rows: str) -> str:
         """Fill Dask's template. It doesn't escape names, and would print each of thousands of workers."""
         info, shown = self.scheduler_info, "Scheduler not started yet."
+        workers = dict(info["workers"])  # they may come and go meanwhile: the event loop is another thread's
         if isinstance(info, SchedulerInfo):
-            workers = {
+            some = {
                 address: {**worker, "name": escape(str(worker["name"]))}
-                for address, worker in sorted(info["workers"].items(), key=lambda item: str(item[1]["name"]))[:SHOWN]
+                for address, worker in sorted(workers.items(), key=lambda item: str(item[1]["name"]))[:SHOWN]
             }
-            threads, memory = _sums(info["workers"].values())
-            totals = {"n_workers": len(info["workers"]), "total_threads": threads, "total_memory": memory}
-            shown = SchedulerInfo({**info, **totals, "workers": workers})._repr_html_()
+            threads, memory = _sums(workers.values())
+            totals = {"n_workers": len(workers), "total_threads": threads, "total_memory": memory}
+            shown = SchedulerInfo({**info, **totals, "workers": some})._repr_html_()
         text: str = get_template("cluster.html.j2").render(
             type=escape(type(self).__name__),
             name=escape(str(self.name)),
-            workers=info["workers"],
+            workers=workers,
             dashboard_link=escape(str(self.dashboard_link)),
             scheduler_info_repr=shown,
             cluster_status=rows,

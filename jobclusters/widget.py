@@ -61,15 +61,15 @@ class Panel:
         self.widget.add_class("jobclusters")
         self.widget.set_title(0, "Status")
         self.widget.set_title(1, "Jobs")
-        self.refresh()
         seconds = parse_timedelta(dask.config.get("distributed.deploy.cluster-repr-interval"), default="ms")
         cluster.loop.add_callback(self._begin, seconds)
 
     def _begin(self, seconds: float) -> None:
-        """Look now and then, on the cluster's event loop; closing the cluster stops that."""
+        """Look now and then, on the cluster's event loop, where nothing changes meanwhile; closing it stops that."""
         if self._cluster.status in _ENDED:
             self.end()
             return
+        self.refresh()
         self._cluster.periodic_callbacks["cluster-repr"] = callback = PeriodicCallback(self.refresh, seconds * 1000)
         callback.start()
 

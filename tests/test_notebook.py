@@ -207,5 +207,5 @@ def test_a_thousand_jobs_are_a_short_text():
         cluster.scale(jobs=1000)
         until(lambda: sum("_" in job for job in cluster.jobs) == 1000)
         cluster._widget()
-        assert "1000 pending" in cluster._panel._jobs.value
+        until(lambda: "1000 pending" in cluster._panel._jobs.value)
         assert len(cluster._panel._jobs.value) < 10_000
