@@ -53,7 +53,7 @@ class Plain:
 
 
 class Rich:
-    """A bar and the lines under it, by rich."""
+    """A bar and the lines, by rich."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -62,14 +62,17 @@ class Rich:
         self._live = Live(console=Console(file=stream), auto_refresh=False)
 
     def show(self, progress: Progress) -> None:
-        """Draw the bar anew."""
+        """Draw the bar and the lines anew."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
-        bar = ProgressBar(total=progress.wanted, completed=progress.arrived, width=40)
+        first, *more = map(Text, lines(progress))
+        top = Table.grid(padding=(0, 1))
+        top.add_row(ProgressBar(total=progress.wanted, completed=progress.arrived, width=20), first)
         self._live.start()  # if it hasn't: where nothing is shown, nothing is drawn
-        self._live.update(Group(bar, *map(Text, lines(progress))), refresh=True)
+        self._live.update(Group(top, *more), refresh=True)
 
     def end(self) -> None:
         """Give the cursor back."""

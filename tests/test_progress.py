@@ -137,11 +137,13 @@ def test_plain_lines_are_printed_once(terminal):
     ]
 
 
-def test_rich_draws_a_bar_and_takes_words_as_they_are(terminal):
+def test_rich_draws_a_bar_and_takes_words_as_they_are(terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
     shown = Rich(terminal)
     shown.show(Progress(1, 2, {"1": pending("[red]held[/nothing]")}))
     shown.end()
     assert "━" in terminal.getvalue()
+    assert "1 of 2 workers; jobs: 1 pending" in terminal.getvalue(), "not cut off by the bar"
     assert "[red]held[/nothing]" in terminal.getvalue()
 
 
