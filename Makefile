@@ -1,4 +1,4 @@
-# Needs Python 3.10+ and make; `make test` also a Docker engine, or root on Debian, where it installs one.
+# Needs Python 3.10+ and make; `make test` also a Docker engine and Chromium, or root on Debian, where it installs them.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
