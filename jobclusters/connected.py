@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from distributed.core import Status, rpc
-from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.objects import SchedulerInfo
 from tornado.ioloop import PeriodicCallback
 
@@ -25,10 +25,13 @@ from jobclusters.entry import Entry, Phase, Standing
 from jobclusters.errors import InvalidRequest, QueueError
 from jobclusters.explain import Explanation
 from jobclusters.group import DEFAULT, Group
+from jobclusters.links import PORT, Links, make_links
+from jobclusters.notebook import NotebookCluster
 from jobclusters.service import View
 from jobclusters.start import Start
 from jobclusters.state import JobStatus
 from jobclusters.usage import Usage
+from jobclusters.waiting import WaitingCluster
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class RemoteAdaptive:
         return self._cluster._ask("stop_adapting")  # noqa: SLF001 -- part of it
 
 
-class ConnectedCluster(DaskCluster):  # type: ignore[misc]
+class ConnectedCluster(NotebookCluster, WaitingCluster):
     """A cluster that another process holds: the same methods as a :class:`~jobclusters.cluster.JobCluster`.
 
     Parameters
@@ -294,6 +297,25 @@ class ConnectedCluster(DaskCluster):  # type: ignore[misc]
             return Explanation(await self._call("explain"))
 
         return self.sync(explained)
+
+    @property
+    def links(self) -> Links:
+        """The ways to the dashboard: its link, the ssh line for one's own machine, and the path in JupyterHub."""
+        entry = self._entry
+        if entry is None or not entry.dashboard:
+            raise InvalidRequest("the cluster has not started yet, or has no dashboard")
+        place = urlsplit(entry.dashboard)
+        here = socket.gethostname()
+        return make_links(
+            entry.dashboard,
+            str(place.hostname),
+            int(place.port or PORT),
+            user=entry.user,
+            node=entry.host,
+            login=here if entry.host != here else None,
+            here=entry.host == here,
+            environment=os.environ,
+        )
 
     def __repr__(self) -> str:
         text = f"{super().__repr__()[:-1]}, jobs: {self._view.summary}"

@@ -51,7 +51,7 @@ def discover(system: str | None = None, timeout: float = TIMEOUT) -> Facts:
         If it doesn't answer, or tells of no queue.
     """
     if system is None:
-        from jobclusters.clusters import find_system
+        from jobclusters.config import find_system
 
         system = find_system()
     if system not in DIALECTS:
