@@ -20,6 +20,10 @@ from jobclusters.errors import InvalidRequest
 #: The ends of the names of files with credentials, and of what a head is told to do.
 SECRET = (".pem", ".pickle")
 
+#: The beginnings of the names of files with what a head printed, and characters of each that are read.
+HEAD = ("head.log", "dask-head-")
+PRINTED = 4000
+
 #: How to name another place.
 _HINT = "set jobclusters.directory to a directory of your own that this machine and all nodes see"
 
@@ -184,6 +188,15 @@ class ClusterFiles:
                 return os.fstat(now.fileno()).st_mtime - (self.path / "entry.json").stat().st_mtime
         except OSError:
             return time.time() - self.path.stat().st_mtime
+
+    def printed(self) -> str:
+        """Read the end of what the cluster's head printed."""
+        try:
+            files = [path for path in self.path.iterdir() if path.name.startswith(HEAD)]
+        except OSError:
+            return ""
+        texts = [path.read_text(errors="replace")[-PRINTED:].strip() for path in sorted(files)]
+        return "\n".join(filter(None, texts))
 
     def remove_secrets(self) -> None:
         """Remove what must not outlive the cluster."""

@@ -51,7 +51,7 @@ class RemoteAdaptive:
 
     def stop(self) -> Any:
         """Let the cluster stay as it is."""
-        return self._cluster._ask("stop_adapting")  # noqa: SLF001 -- part of it
+        return self._cluster.stop_adapting()
 
 
 class ConnectedCluster(NotebookCluster, WaitingCluster):
@@ -262,6 +262,15 @@ class ConnectedCluster(NotebookCluster, WaitingCluster):
         if "Adaptive" in limits:
             raise InvalidRequest("Adaptive=: a class of your own runs only where the head is this process")
         return self._after(self._ask("adapt", group=group, **limits), lambda: RemoteAdaptive(self))
+
+    def stop_adapting(self) -> Any:
+        """Leave the cluster as it is from now on."""
+        return self._ask("stop_adapting")
+
+    @property
+    def summary(self) -> str:
+        """How the jobs stand, in words."""
+        return self._seen().summary
 
     def _after(self, asked: Any, give: Callable[[], Any]) -> Any:
         """Give something when the head has answered: in an event loop, to be awaited."""

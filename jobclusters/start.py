@@ -168,20 +168,13 @@ class Start:
         name = self._presence.entry.name
         if self._engine is not None and (trouble := self._engine.trouble()) is not None:
             unseen = (
-                "" if self._printed() else f" Do all nodes see {self._files.path}? If not, set jobclusters.directory."
+                ""
+                if self._files.printed()
+                else f" Do all nodes see {self._files.path}? If not, set jobclusters.directory."
             )
             raise type(trouble)(f"the head of cluster {name} did not start: {trouble}{unseen}")
         if self._process is not None and self._process.poll() is not None:
-            raise JobsFailed(f"the head of cluster {name} did not start: {self._printed() or 'it said nothing'}")
-
-    def _printed(self) -> str:
-        """Read the end of what the head printed."""
-        with suppress(OSError):
-            files = [path for path in self._files.path.iterdir() if path.name.startswith(("head.log", "dask-head-"))]
-            return "\n".join(
-                text for path in sorted(files) if (text := path.read_text(errors="replace")[-4000:].strip())
-            )
-        return ""
+            raise JobsFailed(f"the head of cluster {name} did not start: {self._files.printed() or 'it said nothing'}")
 
     async def _give_up(self, why: str) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -23,6 +23,16 @@ COMMANDS = {
     "config": ("jobclusters.cli.config:command", "Show which settings count, and where each comes from."),
     "doctor": ("jobclusters.cli.doctor:command", "Check the way from this machine to a worker."),
     "demo": ("jobclusters.cli.demo:command", "Compute pi on this machine's own queue."),
+    "discover": ("jobclusters.cli.discover:command", "Write a configuration for this site."),
+    "start": ("jobclusters.cli.start:command", "Start a cluster that goes on by itself."),
+    "list": ("jobclusters.cli.list:command", "List your clusters."),
+    "status": ("jobclusters.cli.status:command", "Tell how a cluster and its jobs stand."),
+    "scale": ("jobclusters.cli.scale:command", "Ask for jobs."),
+    "adapt": ("jobclusters.cli.adapt:command", "Scale a cluster with the work there is."),
+    "logs": ("jobclusters.cli.logs:command", "Print what jobs printed."),
+    "connect": ("jobclusters.cli.connect:command", "Print the ways to a cluster."),
+    "close": ("jobclusters.cli.close:command", "End a cluster and its jobs."),
+    "cleanup": ("jobclusters.cli.cleanup:command", "Clear away what dead clusters left."),
     "completion": ("jobclusters.cli.completion:command", "Print what makes your shell complete commands and options."),
 }
 

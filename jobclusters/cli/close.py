@@ -1,0 +1,24 @@
+"""``jobclusters close``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from jobclusters.cli.named import found, name_argument
+from jobclusters.cli.options import examples
+from jobclusters.entry import Standing
+
+
+@click.command("close", epilog=examples("jobclusters close production"))
+@name_argument
+def command(name: str) -> None:
+    """End a cluster and its jobs, whoever is connected to it."""
+    from jobclusters import registry
+    from jobclusters.ending import end
+
+    if found(name).standing is Standing.ENDED:
+        click.echo(f"{name} has ended already: {found(name).sentence}.", err=True)
+        return
+    click.echo(f"{name} has ended: {asyncio.run(end(registry.directory(name)))}.", err=True)
