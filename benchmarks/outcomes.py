@@ -17,6 +17,7 @@ class Job:
         "ends",
         "idle_since",
         "known",
+        "leaves",
         "name",
         "number",
         "ready",
@@ -31,6 +32,7 @@ class Job:
         self.submitted = submitted
         self.started: float | None = None
         self.ends: float | None = None
+        self.leaves: float | None = None
         self.ready = False
         self.idle_since: float | None = None
         self.tasks: dict[int, list[float]] = {}
@@ -50,7 +52,7 @@ class Job:
 
     def _running(self, *, busy: bool) -> JobSnapshot:
         idle_since = None if busy else self.idle_since
-        return JobSnapshot(self.name, self.number, JobState.RUNNING, busy, 0, idle_since, self.ends)
+        return JobSnapshot(self.name, self.number, JobState.RUNNING, busy, 0, idle_since, self.ends, self.leaves)
 
 
 @dataclass

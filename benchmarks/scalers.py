@@ -53,7 +53,7 @@ class Jobclusters:
             return Snapshot(model.tasks, model.seconds(), jobs, wait, self._needs)
         unknown, rate = model.unknown(), self.arrivals.rate(now, wait)
         seconds = model.seconds() - UNKNOWN * unknown
-        more = {"rate": rate, "unknown": unknown, "leaving": len(model.leaving)}
+        more = {"rate": rate, "unknown": unknown, "leaving": model.staying(now)}
         return Snapshot(tasks=model.tasks, seconds=seconds, jobs=jobs, wait=wait, needs=self._needs, **more)  # type: ignore[arg-type]
 
     def _remember(self, now: float, need: int) -> None:
@@ -76,8 +76,10 @@ class Jobclusters:
         if model.pending:  # its age may come to count
             yield next(iter(model.pending.values())).submitted + (model.waits.usual or 0.0) + model.interval / 2
         for job in jobs:
-            if job.ends is not None:
+            if job.ends is not None and job.leaves is not None:
                 yield job.ends - wait
+                yield job.ends
+                yield (job.ends + job.leaves) / 2
             if job.idle_since is not None:
                 yield job.idle_since + self.policy.idle
                 yield job.idle_since + max(self.policy.idle, min(wait, self.policy.patience))

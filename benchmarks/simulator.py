@@ -82,6 +82,10 @@ class Model:
             ages.append(now - job.submitted)
         return ages
 
+    def staying(self, now: float) -> int:
+        """Count the jobs that are let go, and finish what they run; but for those whose walltime ends."""
+        return sum(job.ends is None or job.ends > now for job in self.leaving.values())
+
     # -- the run ---------------------------------------------------------------------------------------------------
 
     def run(self) -> Result:
@@ -164,8 +168,9 @@ class Model:
         job.started = now
         trace = self.trace
         if trace.lifetime < math.inf:
-            job.ends = now + trace.lifetime
-            self._at(job.ends, self._leave, job)
+            due, lifetime = trace.terms
+            job.ends, job.leaves = now + due, now + lifetime
+            self._at(job.leaves, self._leave, job)
         fails = trace.fate(job.number).fails
         if fails < math.inf:
             self._at(now + fails, self._leave, job)

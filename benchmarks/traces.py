@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
 from random import Random
 from typing import NamedTuple
 
 from jobclusters.scaling import Policy
+from jobclusters.walltime import terms
 
 Draw = Callable[[Random], float]
 HOUR = 3600.0
@@ -46,7 +49,7 @@ class Trace:
     startup
         Seconds from a job's start until its workers are there.
     walltime, margin
-        Seconds that a job may run; its workers leave that much earlier.
+        Seconds that a job may run, and before that it hands over; None takes what is usual.
     stillborn, lives
         The share of jobs that end before their workers are there; mean seconds until one of the others fails.
     seed
@@ -62,16 +65,25 @@ class Trace:
     maximum: int = 100
     startup: float = 3.0
     walltime: float = math.inf
-    margin: float = 30.0
+    margin: float | None = None
     stillborn: float = 0.0
     lives: float = math.inf
     seed: int = 0
     policy: dict[str, float] = field(default_factory=dict)
 
+    @cached_property
+    def terms(self) -> tuple[float, float]:
+        """Seconds after which a job hands over, and for which it is there at most."""
+        if self.walltime == math.inf:
+            return math.inf, math.inf
+        margin = None if self.margin is None else timedelta(seconds=self.margin)
+        due, lifetime, stagger = terms(timedelta(seconds=self.walltime), margin)
+        return (math.inf, math.inf) if due is None or lifetime is None else (due, lifetime - stagger)
+
     @property
     def lifetime(self) -> float:
         """Seconds for which a job is there at most."""
-        return self.walltime - self.margin
+        return self.terms[1]
 
     @property
     def scaling(self) -> Policy:
@@ -130,15 +142,14 @@ def short_bursts(bursts: int = 3) -> Trace:
 
 def day(jobs: int = 75_000, hours: int = 24, seed: int = 7) -> Trace:
     """Make a day on which so many jobs are needed at least: each may run for three minutes, and is replaced."""
-    lifetime = 150.0
-    mean = jobs * lifetime / 86400
+    mean = jobs * 150.0 / 86400
     tasks: list[Task] = []
     random = draws(seed)
     for minute in range(hours * 60):
         level = mean * (1 - 0.5 * math.cos(2 * math.pi * minute / 1440)) * random.uniform(0.9, 1.1)
         tasks += [Task(60.0 * minute + each.arrival, each.seconds) for each in stream(level, 15.0, 60.0, minute)]
     text = f"{len(tasks)} tasks, more by day; jobs of a thread may run for 3 minutes and wait for 10 s"
-    return Trace("a day", text, tasks, about(10.0), threads=1, maximum=400, walltime=lifetime + 30, seed=seed)
+    return Trace("a day", text, tasks, about(10.0), threads=1, maximum=400, walltime=180.0, seed=seed)
 
 
 def traces() -> list[Trace]:

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from distributed.core import Status
@@ -25,6 +25,7 @@ from jobclusters.limits import read_policy
 from jobclusters.scaling import Decision, JobSnapshot
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState
+from jobclusters.walltime import relieved
 
 logger = logging.getLogger(__name__)
 
@@ -129,12 +130,33 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         return [name for name, end in ends.items() if end is None or end > soon]
 
     def _renew(self) -> None:
-        """Look at what is used, and replace jobs in time whose walltime is about to end."""
+        """Look at what is used; replace jobs in time whose walltime is about to end, and let those go that were."""
         self.engine.look(self.groups)
-        if self.status is Status.running and self._ending is None and not self.engine.keeper.stopped:
-            for group in self.groups.values():
-                if group.policy is None and len(self._lasting(group)) < group.wanted:
+        if self.status is not Status.running or self._ending is not None:
+            return
+        for group in self.groups.values():
+            if group.policy is None:  # else the scaler does both
+                if len(self._lasting(group)) < group.wanted and not self.engine.keeper.stopped:
                     self._want(group, group.wanted)
+                self._relieve(group)
+        self.engine.tell_stranded()
+
+    def _relieve(self, group: Group) -> None:
+        """Let jobs hand over whose walltime ends."""
+        now = time.monotonic()
+        with self._changing:
+            if due := relieved(self.snapshots(group, now), now):
+                logger.info("Group %s, %d jobs hand over, as their walltime ends", group.name, len(due))
+                self._let_go(due)
+        if due:
+            self.loop.add_callback(self._correct_state)
+
+    def _let_go(self, names: Iterable[str]) -> None:
+        """Want these jobs no more; their workers may finish what they do."""
+        for name in names:
+            self.worker_spec.pop(name, None)
+            if name in self.engine.queue.records:
+                self.engine.queue.records[name].draining = True
 
     def _surplus(self, group: Group, count: int) -> list[str]:
         """Choose jobs to let go: those that haven't even been asked for, then as the engine says."""
@@ -206,8 +228,10 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         return known + [JobSnapshot(name, self._number(name), JobState.PENDING) for name in unborn if group.owns(name)]
 
     def leaving(self, group: Group) -> int:
-        """Count the jobs of a group that have been told to leave, and still run."""
-        return sum(record.leaving and group.owns(record.name) for record in self.engine.queue.records.values())
+        """Count the jobs of a group that have been told to leave, and still run; but for those whose walltime ends."""
+        now = time.monotonic()
+        leaving = [each for each in self.engine.queue.records.values() if each.leaving and group.owns(each.name)]
+        return sum(record.ends is None or record.ends > now for record in leaving)
 
     @staticmethod
     def _number(job: str) -> int:
@@ -218,10 +242,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         if decision.submit:
             self._prepare(group)
         with self._changing:
-            for name in (*decision.cancel, *decision.retire):
-                self.worker_spec.pop(name, None)
-                if name in self.engine.queue.records:
-                    self.engine.queue.records[name].draining = True
+            self._let_go((*decision.cancel, *decision.retire))
             wanted = len(self._members(group)) + decision.submit
         self._want_more(group, decision.submit)
         group.wanted = wanted

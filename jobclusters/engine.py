@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 from jobclusters.usage import Meter
 from jobclusters.waits import Waits
+from jobclusters.walltime import stranded
 from jobclusters.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -243,7 +245,7 @@ class Engine:
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let the workers go."""
         jobs = [record.name for record in records]
-        await self._drain([record.name for record in records if record.draining])
+        await self._drain([record for record in records if record.draining])
         deadline = asyncio.get_running_loop().time() + RETIRE
         while (names := self.worker_names(jobs)) and (scheduler := self._scheduler()) is not None:
             left = deadline - asyncio.get_running_loop().time()
@@ -258,19 +260,38 @@ class Engine:
             if self.worker_names(jobs):
                 await asyncio.sleep(1)  # the others are full, or busy taking; Dask has given up for now
 
-    async def _drain(self, jobs: Sequence[str]) -> None:
-        """Give these jobs' workers no more tasks, and wait until they have done those that they have."""
-        names = set(jobs)
+    async def _drain(self, records: Sequence[JobRecord]) -> None:
+        """Give jobs' workers no more tasks, and wait until they have done those they have, or their walltime ends."""
+        names = {record.name for record in records}
+        until = min((record.leaves for record in records if record.leaves is not None), default=math.inf)
 
         def workers() -> list[Any]:
             return [worker for worker in self._workers() if job_of(worker.name, names) is not None]
+
+        def busy() -> bool:
+            return time.monotonic() < until and any(worker.processing for worker in workers())
 
         for worker in workers() if names else ():
             self._scheduler().handle_worker_status_change(
                 Status.closing_gracefully, worker, stimulus_id="jobclusters-drain"
             )
-        while names and not self.queue.closing and any(worker.processing for worker in workers()):  # noqa: ASYNC110 -- Dask tells nobody
+        while names and not self.queue.closing and busy():  # noqa: ASYNC110 -- Dask tells nobody
             await asyncio.sleep(DRAINED)
+
+    def tell_stranded(self) -> None:
+        """Say once which jobs end with results that nobody can take."""
+        now = time.monotonic()
+        jobs = {job.name: job for job in self.observer.jobs(now)}
+        for name in stranded(jobs.values(), now):
+            record, job = self.queue.records[name], jobs[name]
+            if not record.stranded and (job.held or job.busy):
+                record.stranded = True
+                logger.warning(
+                    "The walltime of job %s ends, and no other job has come that could take its results: they are"
+                    " computed again. A longer walltime, or a larger jobclusters.walltime-margin, leaves the queue more"
+                    " time.",
+                    record.job_id,
+                )
 
     def refused(self, records: Sequence[JobRecord], error: QueueError) -> None:
         """Hear that these will not be submitted."""

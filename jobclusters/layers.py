@@ -90,7 +90,7 @@ class Site:
     headroom
         ``jobclusters.memory-headroom``.
     margin
-        ``jobclusters.walltime-margin``: how long before their walltime workers leave.
+        ``jobclusters.walltime-margin``: how long before their walltime jobs hand over to others.
     spot
         ``jobclusters.spot.<system>``: ``queue`` and ``qos``.
     queues

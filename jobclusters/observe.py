@@ -53,6 +53,7 @@ class Observer:
                 held=held[record.name],
                 idle_since=self._idle.get(record.name),
                 ends=record.ends,
+                leaves=record.leaves,
             )
             for record in list(self._records.values())
             if not record.leaving

@@ -14,8 +14,7 @@ from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 from jobclusters.units import UNLIMITED
 
-#: Seconds that a replacement should be there before: a lifetime counts from the start of a job's script, which is some
-#: time before its worker registers, and no two waits are alike.
+#: Seconds by which a job may have started before its first worker registers: from then on its terms count.
 SLACK = 15.0
 
 
@@ -43,6 +42,8 @@ class JobRecord:
         Whether it is no longer wanted.
     draining
         Whether its workers may finish their tasks then.
+    stranded
+        Whether it was said that nobody can take what it holds.
     missing
         How many successful questions in a row didn't know it.
     asked, arrived
@@ -59,13 +60,19 @@ class JobRecord:
     had_worker: bool = False
     leaving: bool = False
     draining: bool = False
+    stranded: bool = False
     missing: int = 0
     asked: float | None = None
     arrived: float | None = None
 
     @property
     def ends(self) -> float | None:
-        """When its first worker may leave, as its walltime ends; None if that isn't known."""
+        """From when on it hands over, as its walltime ends; None if that isn't known."""
+        return None if self.arrived is None or self.spec.due is None else self.arrived + self.spec.due - SLACK
+
+    @property
+    def leaves(self) -> float | None:
+        """When its first worker may leave by itself, as its walltime ends; None if that isn't known."""
         if self.arrived is None or self.spec.lifetime is None:
             return None
         return self.arrived + self.spec.lifetime - self.spec.lifetime_stagger - SLACK

@@ -16,8 +16,9 @@ from jobclusters.layers import KEYWORD, Asked, Layer, Site, gather, job_keywords
 from jobclusters.queues import best, misfits
 from jobclusters.reader import Reader
 from jobclusters.sizes import Size
-from jobclusters.spec import JobSpec, lifetime, split_cores
+from jobclusters.spec import JobSpec, split_cores
 from jobclusters.units import UNLIMITED, parse_job_memory, parse_walltime
+from jobclusters.walltime import terms
 from jobclusters.workercommand import read_worker
 
 
@@ -70,8 +71,8 @@ def resolve_layers(
         **_queue(read, dialect, site),  # type: ignore[arg-type]
     )
     if not any(str(word).startswith("--lifetime") for word in spec.worker_args):
-        seconds, stagger = lifetime(spec.walltime, site.margin)
-        spec = replace(spec, lifetime=seconds, lifetime_stagger=stagger)
+        due, seconds, stagger = terms(spec.walltime, site.margin)
+        spec = replace(spec, due=due, lifetime=seconds, lifetime_stagger=stagger)
     problems += dialect.problems(spec)
     if not _names_a_queue(spec, site):
         shape = {key: getattr(spec, key) for key in ("cores", "memory", "gpus", "gpu_type", "walltime")}

@@ -6,17 +6,19 @@ The rules, in the order in which they matter (docs/scaling.md explains them with
 2. Pending jobs are supply, too. One is given up only after demand stayed low for a while, the youngest first.
 3. Running jobs go whole, when they are idle and not soon needed again, and if the others can take what they hold. Where
    fewer have been enough for a while, some get no new tasks and go when theirs are done.
-4. A job whose walltime ends before a new one would start is no longer supply: its replacement is asked for now.
+4. A job whose walltime ends before a new one would start is no longer supply: its replacement is asked for now, and
+   it hands over and goes when that one is there (:mod:`jobclusters.walltime`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobclusters.needs import Needs, expected, highest
 from jobclusters.state import JobState
+from jobclusters.walltime import relieved
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class JobSnapshot:
     idle_since
         Since when all its workers have been without work; None while they aren't, or before there are any.
     ends
-        When its workers will leave, as its walltime ends; None if it has none, or hasn't started.
+        From when on it hands over, as its walltime ends; None if it has none, or hasn't started.
+    leaves
+        When its workers leave by themselves.
     """
 
     name: str
@@ -46,11 +50,17 @@ class JobSnapshot:
     held: int = 0
     idle_since: float | None = None
     ends: float | None = None
+    leaves: float | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether any of its workers is registered."""
+        return self.busy or self.held > 0 or self.idle_since is not None
 
     @property
     def waits(self) -> bool:
         """Whether it is in the queue. The batch system's answer may be older than what the job's workers do."""
-        return self.state is not JobState.RUNNING and not self.busy and not self.held and self.idle_since is None
+        return self.state is not JobState.RUNNING and not self.here
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ class Snapshot:
     rate
         Tasks that became ready per second, steadily, for about as long as a new job would wait.
     leaving
-        Jobs that were told to leave, and still have work to finish.
+        Jobs that were told to leave, and still have work to finish; but for those that hand over as their walltime
+        ends: like them, their replacements aren't counted.
     jobs
         All jobs that are wanted: those told to leave aren't among them.
     wait
@@ -174,6 +185,17 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     now
         The moment, in seconds of the snapshot's clock.
     """
+    decision = _decide(snapshot, policy, now)
+    gone = {*decision.cancel, *decision.retire}
+    due = tuple(relieved((job for job in snapshot.jobs if job.name not in gone), now))
+    if not due:
+        return decision
+    because = f"{decision.because}; {len(due)} hand over, as their walltime ends"
+    return replace(decision, retire=decision.retire + due, because=because)
+
+
+def _decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
+    """Decide which jobs come and go, but for those that are replaced."""
     pending = [job for job in snapshot.jobs if job.waits]
     running = [job for job in snapshot.jobs if not job.waits]
     supply = len(pending) + _lasting(running, snapshot, now)

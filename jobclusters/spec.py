@@ -11,7 +11,6 @@ from datetime import timedelta
 from itertools import pairwise
 
 from jobclusters.software import NO_SOFTWARE, Software
-from jobclusters.units import UNLIMITED
 from jobclusters.words import Word
 
 
@@ -43,9 +42,9 @@ class JobSpec:
         PBS: what stands behind ``-l`` in the place of cores, memory and GPUs. Grid Engine: in the place of memory.
     parallel_environment, memory_complex, gpu_complex, gpu_type_complex
         Grid Engine: what the site calls slots on one node, memory of a slot, GPUs and their type; None leaves it out.
-    lifetime, lifetime_stagger
-        Seconds after which the workers leave, before their walltime kills them, and by which that may vary, so that
-        they don't leave all at once; None if they stay.
+    due, lifetime, lifetime_stagger
+        Seconds after which the job hands over to another one, and after which its workers leave by themselves, before
+        their walltime kills them, and by which that may vary; None if they stay. See :mod:`jobclusters.walltime`.
     queue, account, qos, walltime, requeue, log_directory
         None leaves them to the batch system; a walltime of ``timedelta.max`` is one without a limit.
     exclude
@@ -104,6 +103,7 @@ class JobSpec:
     account: str | None = None
     qos: str | None = None
     walltime: timedelta | None = None
+    due: int | None = None
     lifetime: int | None = None
     lifetime_stagger: int = 0
     requeue: bool | None = None
@@ -176,30 +176,6 @@ def memory_limit(memory: int, processes: int, headroom: float) -> int:
     reserved = min(memory / 2, max(memory * headroom, processes * NANNY_MEMORY))
     limit = int((memory - reserved) / processes)
     return limit - limit % 2**20 or limit
-
-
-def lifetime(walltime: timedelta | None, margin: timedelta | None) -> tuple[int | None, int]:
-    """Give the seconds after which workers leave, before the batch system kills them, and by which that may vary.
-
-    Parameters
-    ----------
-    walltime
-        Of the job.
-    margin
-        To spend on moving results and on starting; None takes a twentieth of the walltime, at least 30 seconds and at
-        most 5 minutes.
-
-    Examples
-    --------
-    >>> lifetime(timedelta(hours=1), None), lifetime(timedelta(minutes=2), None), lifetime(None, None)
-    ((3375, 45), (83, 7), (None, 0))
-    """
-    if walltime is None or walltime == UNLIMITED:
-        return None, 0
-    seconds = walltime.total_seconds()
-    spare = min(300.0, max(30.0, seconds / 20)) if margin is None else margin.total_seconds()
-    stagger = int(spare / 4)
-    return (int(seconds - spare - stagger), stagger) if seconds > 2 * spare else (None, 0)
 
 
 def split_cores(cores: int) -> int:

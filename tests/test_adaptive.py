@@ -174,26 +174,6 @@ def test_bad_calls(cluster, call, problem):
     assert problem in str(caught.value)
 
 
-def test_jobs_whose_walltime_ends_hand_over_and_are_replaced_in_time(queue):
-    with ScriptedCluster(queue, cores=1, memory="1 GiB") as cluster, Client(cluster) as client:
-        cluster.scale(jobs=2)
-        client.wait_for_workers(2)
-        names = {worker.name for worker in cluster.scheduler.workers.values()}
-        futures = [client.submit(lambda i: i, i, workers=[sorted(names)[i % 2]], pure=False) for i in range(20)]
-        wait(futures)
-        record = cluster.engine.queue.records[min(names)]
-        # What its worker does then of itself: Dask's lifetime.
-        object.__setattr__(record.spec, "lifetime", 3600)
-        record.arrived = time.monotonic() - 3600
-        until(lambda: len(cluster.worker_spec) == 3)
-        client.wait_for_workers(3)
-        address = next(ws.address for ws in cluster.scheduler.workers.values() if ws.name == min(names))
-        client.run(lambda dask_worker: dask_worker.loop.add_callback(dask_worker.close_gracefully), workers=[address])
-        until(lambda: min(names) not in cluster.worker_spec)
-        assert len(cluster.worker_spec) == 2
-        assert {future.status for future in futures} == {"finished"}
-
-
 def test_results_are_handed_over_when_a_job_is_told_to_end(cluster, client, queue):
     cluster.scale(jobs=2)
     client.wait_for_workers(2)

@@ -58,7 +58,7 @@ def worker(name, processing=(), nbytes=0):
 
 
 def record(name, **more):
-    spec = SimpleNamespace(lifetime=100, lifetime_stagger=5)
+    spec = SimpleNamespace(due=80, lifetime=100, lifetime_stagger=5)
     return JobRecord(name, int(name[-1]), spec, status=JobStatus(JobState.RUNNING), **more)
 
 
@@ -84,6 +84,6 @@ def test_jobs_are_idle_when_all_their_workers_are():
 def test_when_jobs_end_and_who_leaves():
     records = {"C-0": record("C-0", arrived=5.0), "C-1": record("C-1"), "C-2": record("C-2", leaving=True)}
     seen = Observer(records, list).jobs(10.0)
-    assert [(job.name, job.ends) for job in seen] == [("C-0", 85.0), ("C-1", None)], (
-        "100 s, less the stagger, less the slack"
+    assert [(job.name, job.ends, job.leaves) for job in seen] == [("C-0", 70.0, 85.0), ("C-1", None, None)], (
+        "80 s, and 100 s less the stagger, both less the slack"
     )

@@ -63,8 +63,10 @@ def pending(*numbers):
     return [JobSnapshot(f"p{number}", number, JobState.PENDING) for number in numbers]
 
 
-def busy(*numbers, ends=None):
-    return [JobSnapshot(f"b{number}", number, JobState.RUNNING, busy=True, ends=ends) for number in numbers]
+def busy(*numbers, ends=None, leaves=None):
+    return [
+        JobSnapshot(f"b{number}", number, JobState.RUNNING, busy=True, ends=ends, leaves=leaves) for number in numbers
+    ]
 
 
 def idle(*numbers, since=0.0, held=0, ends=None):
@@ -206,6 +208,23 @@ TABLE = {
         POLICY,
         Decision(5, need=10, because="1000 tasks, 1e+06 s of work for 500"),
     ),
+    "a job whose walltime ends goes when its replacement is there": (
+        Snapshot(tasks=20, seconds=100.0, jobs=[*busy(1, ends=NOW - 1, leaves=NOW + 30), *busy(2), *busy(3)]),
+        replace(POLICY, maximum=2),
+        Decision(retire=("b1",), need=2, because="20 tasks, 100 s of work for 10; 1 hand over, as their walltime ends"),
+    ),
+    "and stays until then": (
+        Snapshot(tasks=20, seconds=100.0, jobs=[*busy(1, ends=NOW - 1, leaves=NOW + 30), *busy(2), *pending(3)]),
+        replace(POLICY, maximum=2),
+        Decision(need=2, because="20 tasks, 100 s of work for 10"),
+    ),
+    "also while others are asked for": (
+        Snapshot(tasks=20, seconds=100.0, jobs=[*busy(1, ends=NOW - 20, leaves=NOW + 10), *busy(2)]),
+        POLICY,
+        Decision(
+            9, retire=("b1",), need=10, because="20 tasks, 100 s of work for 10; 1 hand over, as their walltime ends"
+        ),
+    ),
     "of idle jobs the one that ends first goes": (
         Snapshot(tasks=1, seconds=1.0, jobs=[*idle(1, ends=NOW + 900), *idle(2, ends=NOW + 5000)], needs=ALWAYS[1]),
         POLICY,
@@ -265,6 +284,7 @@ JOBS = st.lists(
         held=st.integers(0, 20 * GB),
         idle_since=st.none() | st.floats(0, NOW),
         ends=st.none() | st.floats(NOW - 10, NOW + 1000),
+        leaves=st.just(NOW + 1000),
     ),
     max_size=20,
 )
@@ -301,7 +321,8 @@ def test_what_always_holds(snapshot, policy):
     lasting = [job for job in snapshot.jobs if not job.waits and (job.ends is None or job.ends > NOW + snapshot.wait)]
     spent = policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours
     assert decision.because
-    assert not (decision.submit and going)
+    due = {job.name for job in snapshot.jobs if job.here and job.ends is not None and job.ends <= NOW}
+    assert not (decision.submit and going - due)
     assert len(going) == len(decision.cancel) + len(decision.retire)
     if decision.submit:  # never beyond the maximum, nor more than may wait
         assert len(waiting) + len(lasting) + snapshot.leaving + decision.submit <= policy.maximum
@@ -310,7 +331,7 @@ def test_what_always_holds(snapshot, policy):
         assert not spent
     if not spent:
         recent = max((need for moment, need in snapshot.needs if moment > NOW - 60), default=0)
-        drained = sum(jobs[name].busy for name in going)
+        drained = sum(jobs[name].busy for name in going - due)
         assert not drained or len(snapshot.jobs) - len(waiting) - len(decision.retire) >= recent
         staying = [job for job in (*waiting, *lasting) if job.name not in going]
         assert len(staying) >= min(policy.minimum, len(waiting) + len(lasting))

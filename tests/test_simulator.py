@@ -89,7 +89,7 @@ def test_a_cancelled_job_throws_its_wait_away():
 
 
 def test_tasks_start_again_elsewhere_when_a_walltime_ends():
-    trace = Trace("", "", [Task(0.0, 30.0), Task(0.0, 30.0)], always(10.0), threads=1, walltime=60.0, margin=10.0)
+    trace = Trace("", "", [Task(0.0, 30.0), Task(0.0, 30.0)], always(10.0), threads=1, walltime=60.0, margin=20.0)
     result = simulate(trace, Script({0: Decision(1), 49: Decision(1), 95: Decision(retire=("job-1",))}))
     assert result.lost == 60 - 43
     assert result.makespan == 62 + 30
@@ -97,7 +97,7 @@ def test_tasks_start_again_elsewhere_when_a_walltime_ends():
 
 
 def test_work_that_is_never_done_is_told():
-    trace = Trace("hopeless", "", [Task(0.0, 100.0)], always(10.0), threads=1, walltime=60.0)
+    trace = Trace("hopeless", "", [Task(0.0, 100.0)], always(10.0), threads=1, walltime=60.0, margin=20.0)
     with pytest.raises(RuntimeError, match="1 tasks of 'hopeless' are never done"):
         simulate(trace, Adaptive(trace.scaling))
 

@@ -7,8 +7,8 @@
 #BSUB -W 00:10
 
 began=$(date +%s)
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 563 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=7s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 575 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=5s
 handover='from contextlib import suppress
 with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=dask-worker

@@ -19,8 +19,8 @@ logging.getLogger("distributed.worker").log(
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
 # dask-cuda would take all of the node's.
 export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 name=dask-worker

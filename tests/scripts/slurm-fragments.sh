@@ -21,8 +21,8 @@ logging.getLogger("distributed.worker").log(
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
 name=dask-worker
 name=$name${SLURM_RESTART_COUNT:+-r$SLURM_RESTART_COUNT}
 exec env OMP_NUM_THREADS=1 "$(command -v python)" -c "$checked" distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --nanny --death-timeout 60 --local-directory "${TMPDIR:-/tmp}/my dask" --dashboard-address 127.0.0.1:0 "--contact-address=tcp://$(hostname -i)" --preload "$HOME/mine.py"

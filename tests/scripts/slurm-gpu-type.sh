@@ -8,8 +8,8 @@
 #SBATCH --time=0-00:30:00
 
 began=$(date +%s)
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
 handover='from contextlib import suppress
 with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=dask-worker

@@ -7,8 +7,8 @@
 #SBATCH --time=0-01:00:01
 
 began=$(date +%s)
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 3375 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=45s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 3450 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=30s
 handover='from contextlib import suppress
 with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=dask-worker

@@ -9,8 +9,8 @@
 #SBATCH --constraint=haswell
 
 began=$(date +%s)
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 6825 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=75s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 6950 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=50s
 handover='from contextlib import suppress
 with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
 name=dask-worker

@@ -5,7 +5,7 @@
 #PBS -l walltime=00:30:00
 
 began=$(date +%s)
-export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1688 - $(date +%s)))s
-export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=22s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
 name=dask-worker
 exec python -m my.cli "${MODE:-fast}" tcp://10.0.0.1:8786 --name "$name" --nthreads 3 --memory-limit 921MiB --death-timeout 60

@@ -1,0 +1,127 @@
+"""What happens as walltimes end: when a job hands over what it holds, and which ones go. Pure.
+
+The rules (docs/scaling.md says why):
+
+1. A job is due once its walltime ends within the margin. Its replacement has been asked for before.
+2. As many due jobs stay as others are still awaited: each goes once its replacement is there.
+3. In the second half of the time until their workers would leave by themselves, all due jobs go.
+4. Nobody goes while there is nobody who lasts, and could take what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import NamedTuple, Protocol
+
+from jobclusters.units import UNLIMITED
+
+
+class Terms(NamedTuple):
+    """Seconds after its start; all None, and 0, for a job whose workers stay.
+
+    Attributes
+    ----------
+    due
+        From then on it hands over.
+    lifetime, stagger
+        Then its workers leave by themselves, and by how much that varies, so that they don't leave all at once.
+    """
+
+    due: int | None = None
+    lifetime: int | None = None
+    stagger: int = 0
+
+
+class Ending(Protocol):
+    """What is needed of a job: see :class:`jobclusters.scaling.JobSnapshot`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def number(self) -> int:
+        """A higher number is younger."""
+
+    @property
+    def here(self) -> bool:
+        """Whether any of its workers is registered."""
+
+    @property
+    def ends(self) -> float | None:
+        """From when on it is due."""
+
+    @property
+    def leaves(self) -> float | None:
+        """When its workers leave by themselves."""
+
+
+def terms(walltime: timedelta | None, margin: timedelta | None) -> Terms:
+    """Give a job's terms.
+
+    Half of the margin is for the replacement to come and for tasks to be done, then workers leave one after another;
+    the last third is for those that leave last to hand over their results.
+
+    Parameters
+    ----------
+    walltime
+        Of the job.
+    margin
+        None takes a tenth of the walltime, at least 40 seconds and at most 10 minutes.
+
+    Examples
+    --------
+    >>> terms(timedelta(hours=1), None)
+    Terms(due=3240, lifetime=3450, stagger=30)
+    >>> terms(timedelta(minutes=2), None), terms(timedelta(minutes=1), None)
+    (Terms(due=80, lifetime=103, stagger=3), Terms(due=None, lifetime=None, stagger=0))
+    """
+    if walltime is None or walltime == UNLIMITED:
+        return Terms()
+    seconds = walltime.total_seconds()
+    spare = min(600.0, max(40.0, seconds / 10)) if margin is None else margin.total_seconds()
+    if seconds <= 2 * spare:
+        return Terms()
+    stagger = int(spare / 12)
+    return Terms(int(seconds - spare), int(seconds - spare / 2) + stagger, stagger)
+
+
+def relieved(jobs: Iterable[Ending], now: float) -> list[str]:
+    """Choose the jobs that hand over and go, as their walltime ends; those first that end first.
+
+    Parameters
+    ----------
+    jobs
+        All of a group that are wanted.
+    now
+        The moment, in seconds of the jobs' clock.
+    """
+    due, lasting, awaited = [], 0, 0
+    for job in jobs:
+        if not job.here:
+            awaited += 1
+        elif job.ends is not None and job.ends <= now:
+            due.append((job.ends, job.number, job))
+        else:
+            lasting += 1
+    if not lasting:
+        return []
+    late = sum(ends + (job.leaves or ends) <= 2 * now for ends, _, job in due)
+    return [job.name for *_, job in sorted(due, key=lambda each: each[:2])[: max(late, len(due) - awaited)]]
+
+
+def stranded(jobs: Iterable[Ending], now: float) -> list[str]:
+    """Name the jobs whose workers leave by themselves now, and nobody is there who could take what they hold.
+
+    Parameters
+    ----------
+    jobs
+        All of a cluster that are wanted.
+    now
+        The moment, in seconds of the jobs' clock.
+    """
+    here = [job for job in jobs if job.here]
+    if any(job.ends is None or job.ends > now for job in here):
+        return []
+    return [job.name for job in here if job.leaves is not None and job.leaves <= now]
