@@ -116,8 +116,6 @@ class Dialect(ABC):
     restart_variable: ClassVar[str] = ""
     #: The environment variable that tells a job from which machine it was submitted; "" if there is none.
     submit_host_variable: ClassVar[str] = ""
-    #: Whether the template marks workers' names with the run that they are of, so that runs can be told apart.
-    marks_runs: ClassVar[bool] = False
     #: Whether a job can be told to stay away from nodes (a spec's ``exclude``).
     excludes: ClassVar[bool] = True
     #: The most elements that any installation's array may have; a smaller limit is found by asking.

@@ -22,7 +22,7 @@ from jobclusters.commandqueue import Verbs
 from jobclusters.errors import InvalidRequest, QueueError, unknown
 from jobclusters.group import Group
 from jobclusters.janitor import Janitor
-from jobclusters.keeper import Keeper, job_of
+from jobclusters.keeper import Keeper, job_of, run_of
 from jobclusters.observe import Observer
 from jobclusters.record import JobRecord
 from jobclusters.scaling import victims
@@ -181,11 +181,24 @@ class Engine:
         for worker in workers:
             if (job := job_of(worker, self.queue.records)) is not None:
                 record = self.queue.records[job]
+                self._of_run(record, run_of(worker, job))
                 record.had_worker = True
                 self.keeper.worked()
-                if record.arrived is None and record.asked is not None:
+                if record.arrived is None:
                     record.arrived = time.monotonic()
-                    self._waits[record.spec.queue].saw(record.arrived - record.asked)
+                    if record.asked is not None:
+                        self._waits[record.spec.queue].saw(record.arrived - record.asked)
+
+    def _of_run(self, record: JobRecord, run: int) -> None:
+        """Note of which run a worker is; those of earlier runs, of a frozen node say, are forgotten."""
+        if run > record.run:
+            if record.ahead < 0:
+                record.ahead = 0
+            elif record.arrived is not None:
+                record.ahead, record.asked = 1, None
+            record.run, record.arrived = run, None
+        if run or record.run:
+            self._bury([record.name], before=record.run)
 
     def victims(self) -> list[str]:
         """Give the jobs in the order in which they would go."""
@@ -312,17 +325,28 @@ class Engine:
             del self._past[next(iter(self._past))]
 
     def _requeued(self, record: JobRecord) -> None:
-        """Forget the workers of a job's last run; those of the next one have another mark in their names."""
-        record.asked, record.arrived = time.monotonic(), None
+        """Forget the workers of a job's last run, unless those of the next one have come before the news."""
+        if record.ahead > 0:
+            record.ahead = 0
+            return
+        record.ahead = -1
+        record.asked = time.monotonic()
+        if record.status.state is JobState.PENDING:
+            self._bury([record.name])
+            record.arrived = None
+        else:  # it runs again: the workers there are may be the new ones, and others are forgotten when those come
+            record.arrived = record.asked if record.status.workers else None
         record.had_worker = False  # its next one may take as long as the first
-        counted = bool(self.verbs.dialect.restart_variable)  # else runs are marked with the time, but for the first
-        self._bury([record.name], keep=f"{record.name}-r{record.status.restarts + 1 if counted else ''}")
 
-    def _bury(self, jobs: Sequence[str], keep: str | None = None) -> None:
-        """Take workers out of the scheduler whose job is over: those of a frozen node would stay for minutes."""
+    def _bury(self, jobs: Sequence[str], before: float = math.inf) -> None:
+        """Take workers out of the scheduler whose job is over: those of a frozen node would stay for minutes.
+
+        Where a job runs anew, only those of runs before that one.
+        """
         scheduler, names = self._scheduler(), set(jobs)
         for worker in self._workers():
-            if job_of(worker.name, names) is None or (keep and str(worker.name).startswith(keep)):
+            job = job_of(worker.name, names)
+            if job is None or run_of(worker.name, job) >= before:
                 continue
             removing = scheduler.remove_worker(worker.address, stimulus_id="jobclusters-job-over", expected=True)
             self._burials.add(task := asyncio.ensure_future(removing))

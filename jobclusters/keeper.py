@@ -43,6 +43,18 @@ def job_of(worker: object, jobs: Iterable[str]) -> str | None:
     return None
 
 
+def run_of(worker: object, job: str) -> int:
+    """Read the mark of a run in a worker's name: 0 in the first run, and more in each one that follows.
+
+    On SLURM it counts, on Grid Engine and LSF it is the time; PBS tells a job nothing, and there it is 0.
+
+    >>> run_of("C-3-r12-0", "C-3"), run_of("C-3-0", "C-3"), run_of("C-3-r1", "C-3")
+    (12, 0, 1)
+    """
+    mark = re.match(r"-r(\d+)", str(worker)[len(job) :])
+    return int(mark[1]) if mark else 0
+
+
 def job_name(processes: int, worker: Worker) -> str:
     """Name the job that a worker belongs to, where only their number in a job is known (and pickled to the scheduler).
 

@@ -38,6 +38,10 @@ class JobRecord:
         How it stands.
     had_worker
         Whether any of its workers ever registered.
+    run
+        Of which run its workers are, as their names are marked: see :func:`jobclusters.keeper.run_of`.
+    ahead
+        1 if workers of that run came before the batch system told of it, -1 if it has told of one that hasn't come.
     leaving
         Whether it is no longer wanted.
     draining
@@ -58,6 +62,8 @@ class JobRecord:
     job_name: str = ""
     status: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING, reason="not submitted yet"))
     had_worker: bool = False
+    run: int = 0
+    ahead: int = 0
     leaving: bool = False
     draining: bool = False
     stranded: bool = False

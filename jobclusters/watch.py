@@ -132,13 +132,12 @@ class Watch:
         record.missing = 0
         if status.state is JobState.UNKNOWN:
             status = replace(record.status, reason=status.reason)
-        elif _requeued(record.status, status, marked=self._queue.verbs.dialect.marks_runs):
+        again = _requeued(record.status, status)
+        restarts = max(status.restarts, record.status.restarts + again)
+        record.status = replace(status, restarts=restarts, workers=count)
+        if again:
             logger.warning("Job %s went back to the queue (%s).", record.job_id, status.reason or "requeued")
-            status = replace(status, restarts=record.status.restarts + 1)
             self._requeued(record)
-        else:
-            status = replace(status, restarts=max(status.restarts, record.status.restarts))
-        record.status = replace(status, workers=count)
         return status.state.ended or self._lost(record)
 
     def _lost(self, record: JobRecord) -> bool:
@@ -171,13 +170,9 @@ class Watch:
                     record.status = replace(detail, workers=record.status.workers)
 
 
-def _requeued(before: JobStatus, now: JobStatus, *, marked: bool) -> bool:
-    """Tell whether a job went back to the queue.
-
-    If it already runs again, only its start is another. That counts only where the workers' names are marked with the
-    run: else the new workers couldn't be told from the last ones.
-    """
+def _requeued(before: JobStatus, now: JobStatus) -> bool:
+    """Tell whether a job went back to the queue. If it already runs again, its start or its restarts tell."""
     if before.state not in (JobState.RUNNING, JobState.COMPLETING):
         return False
-    again = now.state is JobState.RUNNING and before.started is not None and now.started != before.started
-    return now.state is JobState.PENDING or (again and marked)
+    anew = before.started is not None and now.started != before.started
+    return now.state is JobState.PENDING or (now.state is JobState.RUNNING and (anew or now.restarts > before.restarts))

@@ -423,19 +423,3 @@ def test_scaling_down_twice_in_a_moment_counts_both_times(held):
         cluster.scale(jobs=0)
         assert cluster.worker_spec == {}
         until(lambda: held.living() == [])
-
-
-def test_a_requeued_job_may_take_as_long_as_the_first_time(queue):
-    with ScriptedCluster(queue, **SMALL) as cluster:
-        cluster.scale(jobs=1)
-        cluster.wait_for_workers(1, timeout=60)
-        (record,) = cluster.engine.queue.records.values()
-        assert record.had_worker
-        assert record.arrived is not None
-
-        async def requeued():
-            cluster.engine._requeued(record)
-
-        cluster.sync(requeued)
-        assert not record.had_worker, "else it would be given up for having lost its workers"
-        assert record.arrived is None

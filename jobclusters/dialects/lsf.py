@@ -59,7 +59,6 @@ class Lsf(Dialect):
     keywords = frozenset({"account", "job_cpu", "mem", "lsf_units", "use_stdin"})
     renamed = MappingProxyType({"project": "account", "ncpus": "job_cpu"})
     job_name_rule = (r"[A-Za-z0-9_ .:+=@-]+", "letters, digits, spaces and _ . : + = @ -")
-    marks_runs = True  # with the time
     job_variable = "LSB_JOBID"
     index_variable = "LSB_JOBINDEX"
     submit_host_variable = "LSB_SUB_HOST"

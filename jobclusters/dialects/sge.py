@@ -32,7 +32,6 @@ class Sge(Dialect):
     )
     renamed = MappingProxyType({"project": "account"})
     job_name_rule = ("[A-Za-z_.][A-Za-z0-9_.+-]*", "letters, digits and _ . + - (and begins with none of the last two)")
-    marks_runs = True  # with the time
     job_variable = "JOB_ID"
     index_variable = "SGE_TASK_ID"
     submit_host_variable = "SGE_O_HOST"

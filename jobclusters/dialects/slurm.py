@@ -46,7 +46,6 @@ class Slurm(Dialect):
     index_variable = "SLURM_ARRAY_TASK_ID"
     submit_host_variable = "SLURM_SUBMIT_HOST"
     restart_variable = "SLURM_RESTART_COUNT"
-    marks_runs = True
     nested_prefixes = ("SLURM_", "SBATCH_")
     nested_keep = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_TIME_FORMAT"})
     inside_variables = ("SLURM_JOB_ID",)
