@@ -140,8 +140,8 @@ def short_bursts(bursts: int = 3) -> Trace:
     return Trace("short bursts, slow queue", text, tasks, always(600.0), threads=2, minimum=1, maximum=10)
 
 
-def day(jobs: int = 75_000, hours: int = 24, seed: int = 7) -> Trace:
-    """Make a day on which so many jobs are needed at least: each may run for three minutes, and is replaced."""
+def day(jobs: int = 90_000, hours: int = 24, seed: int = 7) -> Trace:
+    """Make a day of so many jobs of 150 s: each may run for three minutes, and is replaced."""
     mean = jobs * 150.0 / 86400
     tasks: list[Task] = []
     random = draws(seed)
@@ -149,7 +149,7 @@ def day(jobs: int = 75_000, hours: int = 24, seed: int = 7) -> Trace:
         level = mean * (1 - 0.5 * math.cos(2 * math.pi * minute / 1440)) * random.uniform(0.9, 1.1)
         tasks += [Task(60.0 * minute + each.arrival, each.seconds) for each in stream(level, 15.0, 60.0, minute)]
     text = f"{len(tasks)} tasks, more by day; jobs of a thread may run for 3 minutes and wait for 10 s"
-    return Trace("a day", text, tasks, about(10.0), threads=1, maximum=400, walltime=180.0, seed=seed)
+    return Trace("a day", text, tasks, about(10.0), threads=1, maximum=500, walltime=180.0, seed=seed)
 
 
 def traces() -> list[Trace]:

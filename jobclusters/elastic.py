@@ -145,7 +145,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         """Let jobs hand over whose walltime ends."""
         now = time.monotonic()
         with self._changing:
-            if due := relieved(self.snapshots(group, now), now):
+            if due := relieved(self.snapshots(group, now), self.engine.expected_wait(group.spec.queue), now):
                 logger.info("Group %s, %d jobs hand over, as their walltime ends", group.name, len(due))
                 self._let_go(due)
         if due:

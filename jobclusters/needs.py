@@ -46,6 +46,12 @@ def _comes_back(needs: Needs, level: int, hold: float, now: float) -> bool:
     return high and (low is None or now - low <= min(hold, 1.5 * longest))
 
 
+def lowest(needs: Needs, window: float, now: float, need: int) -> int:
+    """Give the fewest jobs that had something to do within a window; 0 if that isn't known for all of it."""
+    first = bisect_right(needs, now - window, key=lambda each: each[0])
+    return min(need, *(each for _, each in needs[first - 1 :])) if first else 0
+
+
 def highest(needs: Needs, window: float, now: float, need: int) -> int:
     """Give the most jobs that had something to do within a window; more than any if that isn't known for all of it."""
     first = bisect_right(needs, now - window, key=lambda each: each[0])

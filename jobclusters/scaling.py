@@ -2,7 +2,8 @@
 
 The rules, in the order in which they matter (docs/scaling.md explains them with pictures):
 
-1. A job is worth asking for if there will be work left for it when it starts; queues' waits are observed.
+1. A job is worth asking for if there will be work left for it when it starts; queues' waits are observed. Up to a
+   tenth more than there are must have been needed for ten seconds.
 2. Pending jobs are supply, too. One is given up only after demand stayed low for a while, the youngest first.
 3. Running jobs go whole, when they are idle and not soon needed again, and if the others can take what they hold. Where
    fewer have been enough for a while, some get no new tasks and go when theirs are done.
@@ -16,7 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from jobclusters.needs import Needs, expected, highest
+from jobclusters.needs import Needs, expected, highest, lowest
 from jobclusters.state import JobState
 from jobclusters.walltime import relieved
 
@@ -163,6 +164,8 @@ class Decision:
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
+#: The share by which demand varies in steady work: of what there is, so much more must be needed for some seconds.
+NOISE, LACK = 0.1, 10.0
 #: Seconds for which demand must be low before jobs that have work are let go once it is done.
 DRAIN = 60.0
 #: Seconds that a task is believed to take before any of its kind was seen (as in Dask).
@@ -187,7 +190,7 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     """
     decision = _decide(snapshot, policy, now)
     gone = {*decision.cancel, *decision.retire}
-    due = tuple(relieved((job for job in snapshot.jobs if job.name not in gone), now))
+    due = tuple(relieved((job for job in snapshot.jobs if job.name not in gone), snapshot.wait, now))
     if not due:
         return decision
     because = f"{decision.because}; {len(due)} hand over, as their walltime ends"
@@ -205,6 +208,9 @@ def _decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
         leave = victims(running, max(0, len(running) - _holders(snapshot, policy)))
         because = f"the budget of {policy.max_core_hours:g} core-hours is spent"
         return Decision(0, tuple(victims(pending, len(pending))), tuple(leave), need, because)
+    if 0 < ask - supply <= NOISE * supply:
+        steady = min(ask, max(supply, policy.minimum, lowest(snapshot.needs, LACK, now, need)))
+        why, ask = why + (f", not all of them needed for {LACK:g} s yet" if steady < ask else ""), steady
     if ask > supply:
         most = max(0, policy.maximum - snapshot.leaving - supply)
         submit, short = _affordable(min(ask - supply, most), len(pending), snapshot, policy)

@@ -3,7 +3,8 @@
 The rules (docs/scaling.md says why):
 
 1. A job is due once its walltime ends within the margin. Its replacement has been asked for before.
-2. As many due jobs stay as others are still awaited: each goes once its replacement is there.
+2. It goes once its replacement is there. Of those that are still awaited, as many are for jobs that end later as end
+   before a new one could start; the others are for due jobs, which stay until then.
 3. In the second half of the time until their workers would leave by themselves, all due jobs go.
 4. Nobody goes while there is nobody who lasts, and could take what it holds.
 """
@@ -87,28 +88,31 @@ def terms(walltime: timedelta | None, margin: timedelta | None) -> Terms:
     return Terms(int(seconds - spare), int(seconds - spare / 2) + stagger, stagger)
 
 
-def relieved(jobs: Iterable[Ending], now: float) -> list[str]:
+def relieved(jobs: Iterable[Ending], wait: float, now: float) -> list[str]:
     """Choose the jobs that hand over and go, as their walltime ends; those first that end first.
 
     Parameters
     ----------
     jobs
         All of a group that are wanted.
+    wait
+        Seconds until a job that is asked for now has its workers: so long before they are due, others are replaced.
     now
         The moment, in seconds of the jobs' clock.
     """
-    due, lasting, awaited = [], 0, 0
+    due, lasting, awaited = [], False, 0
     for job in jobs:
         if not job.here:
             awaited += 1
         elif job.ends is not None and job.ends <= now:
             due.append((job.ends, job.number, job))
         else:
-            lasting += 1
+            lasting = True
+            awaited -= job.ends is not None and job.ends <= now + wait
     if not lasting:
         return []
     late = sum(ends + (job.leaves or ends) <= 2 * now for ends, _, job in due)
-    return [job.name for *_, job in sorted(due, key=lambda each: each[:2])[: max(late, len(due) - awaited)]]
+    return [job.name for *_, job in sorted(due, key=lambda each: each[:2])[: max(late, len(due) - max(0, awaited))]]
 
 
 def stranded(jobs: Iterable[Ending], now: float) -> list[str]:

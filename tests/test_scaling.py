@@ -104,6 +104,26 @@ TABLE = {
         POLICY,
         Decision(2, need=5, because="100 tasks, 45 s of work for 5"),
     ),
+    "a tenth more than there are isn't asked for at once": (
+        Snapshot(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 5, 22))),
+        replace(POLICY, maximum=30),
+        Decision(need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 10 s yet"),
+    ),
+    "but when it has been needed for ten seconds": (
+        Snapshot(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 15, 21))),
+        replace(POLICY, maximum=30),
+        Decision(1, need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 10 s yet"),
+    ),
+    "a job that ended is replaced at once": (
+        Snapshot(tasks=40, seconds=400.0, jobs=busy(*range(19)), needs=((0.0, 20),)),
+        replace(POLICY, maximum=30),
+        Decision(1, need=20, because="40 tasks, 400 s of work for 20"),
+    ),
+    "and a minimum is no matter of demand": (
+        Snapshot(jobs=busy(*range(20)), needs=((0.0, 0),)),
+        replace(POLICY, minimum=21, maximum=30),
+        Decision(1, need=21, because="no work"),
+    ),
     "work that is done before a new job starts asks for none": (
         Snapshot(tasks=40, seconds=40.0, jobs=busy(1), wait=60.0),
         POLICY,

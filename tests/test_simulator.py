@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from traces import Task, Trace, about, always, burst, day, short_bursts, stream,
 from jobclusters.scaling import Decision
 
 TRACES = {trace.name: trace for trace in [*traces(), day(hours=1)]}
-STEADY = [name for name in TRACES if name.startswith("steady")]
+STEADY = ["steady, quick queue", "steady, slow queue", "short walltime", "failures"]
 
 
 class Script:
@@ -298,12 +299,22 @@ def test_three_short_bursts_in_a_slow_queue():
 
 @pytest.mark.parametrize("name", TRACES)
 def test_never_worse_than_distributeds_adaptive(name, compared):
-    """In quick and steady queues a few more submits are the price of a fifth to two thirds fewer core-hours."""
+    """Where much less is spent, an eighth more submits may be made. Which job fails at the end is a matter of chance."""
     each = compared(name)
     worse = set(each.worse())
-    if each.ours.core_seconds < 0.85 * each.theirs.core_seconds:
+    submits = each.ours.submits + each.ours.cancels
+    if each.ours.core_seconds < 0.8 * each.theirs.core_seconds and submits <= 1.125 * each.theirs.submits:
         worse -= {"submits and cancels"}
+    if each.trace.lives < math.inf:
+        worse -= {"makespan"}
     assert not worse, "\n".join(scaling.rows(each))
+
+
+def test_where_jobs_fail_no_time_is_lost_on_average():
+    several = [scaling.compare(replace(TRACES["failures"], seed=seed)) for seed in range(6)]
+    ours, theirs = (sum(getattr(each, side).makespan for each in several) for side in ("ours", "theirs"))
+    assert ours < 1.0025 * theirs
+    assert sum(each.ours.core_seconds for each in several) < 1.1 * sum(each.core_seconds for each in several)
 
 
 @pytest.mark.parametrize("name", TRACES)

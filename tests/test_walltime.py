@@ -25,6 +25,8 @@ SECOND = replace(DUE, name="second", number=2)
 LATE = JobSnapshot("late", 0, JobState.RUNNING, held=1, ends=NOW - 20, leaves=NOW + 10)
 OVER = replace(LATE, name="over", ends=NOW - 40, leaves=NOW - 10)
 YOUNG = JobSnapshot("young", 5, JobState.RUNNING, idle_since=NOW, ends=NOW + 100, leaves=NOW + 130)
+#: A job that is asked for now would come too late for it.
+SOON = replace(YOUNG, name="soon", ends=NOW + 50, leaves=NOW + 80)
 LASTING = JobSnapshot("lasting", 6, JobState.RUNNING, busy=True)
 PENDING = JobSnapshot("pending", 7, JobState.PENDING)
 #: It runs, but its worker hasn't registered.
@@ -36,6 +38,8 @@ TABLE = {
     "and until that has a worker": ([DUE, YOUNG, STARTING], [], []),
     "then it goes": ([DUE, YOUNG, LASTING], ["due"], []),
     "one goes for each that has come; who ends first goes first": ([SECOND, DUE, YOUNG, PENDING], ["due"], []),
+    "who waits is there for those that end soon, too": ([DUE, SOON, YOUNG, PENDING], ["due"], []),
+    "and the rest for those that are due": ([DUE, SOON, YOUNG, PENDING, STARTING], [], []),
     "in the second half of its time it goes all the same": ([DUE, LATE, YOUNG, PENDING, STARTING], ["late"], []),
     "nobody goes where nobody lasts": ([DUE, LATE, PENDING], [], []),
     "and that is told when workers leave by themselves": ([DUE, OVER, PENDING], [], ["over"]),
@@ -47,8 +51,8 @@ TABLE = {
 @pytest.mark.parametrize("case", TABLE)
 def test_who_goes(case):
     jobs, go, told = TABLE[case]
-    assert relieved(jobs, NOW) == go
-    assert relieved(reversed(jobs), NOW) == go
+    assert relieved(jobs, 60.0, NOW) == go
+    assert relieved(reversed(jobs), 60.0, NOW) == go
     assert stranded(jobs, NOW) == told
 
 
