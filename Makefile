@@ -57,6 +57,7 @@ docs: $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/decisions.py
 	ci/slurm-docker/up
 	ci/slurm-docker/run -- python benchmarks/jobs.py
 

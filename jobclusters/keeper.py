@@ -36,11 +36,15 @@ def job_of(worker: object, jobs: Iterable[str]) -> str | None:
     """
     name = str(worker)
     known = jobs if isinstance(jobs, (set, frozenset, dict, Mapping)) else set(jobs)
-    for pattern in ("", r"-r\d+$", r"-\d+$", r"-r\d+-\d+$"):
-        base = re.sub(pattern, "", name) if pattern else name
-        if base in known:
-            return base
-    return None
+    if name in known:
+        return name
+    base, _, last = name.rpartition("-")
+    if not last.removeprefix("r").isdecimal():
+        return None
+    if base in known:
+        return base
+    base, _, mark = base.rpartition("-")
+    return base if last.isdecimal() and mark[:1] == "r" and mark[1:].isdecimal() and base in known else None
 
 
 def run_of(worker: object, job: str) -> int:

@@ -32,6 +32,7 @@ class Observer:
         self._records = records
         self._workers = workers
         self._idle: dict[str, float] = {}
+        self._known: dict[str, JobSnapshot] = {}
 
     def jobs(self, now: float) -> list[JobSnapshot]:
         """Give the jobs that are not told to leave, at a moment in seconds of the event loop's clock."""
@@ -44,20 +45,28 @@ class Observer:
                 if worker.processing:
                     busy.add(job)
         self._idle = {job: self._idle.get(job, now) for job in present - busy}
-        return [
-            JobSnapshot(
-                record.name,
-                record.number,
-                record.status.state,
-                busy=record.name in busy,
-                held=held[record.name],
-                idle_since=self._idle.get(record.name),
-                ends=record.ends,
-                leaves=record.leaves,
-            )
+        self._known = {
+            record.name: self._snapshot(record, busy=record.name in busy, held=held.get(record.name, 0))
             for record in list(self._records.values())
             if not record.leaving
-        ]
+        }
+        return list(self._known.values())
+
+    def _snapshot(self, record: JobRecord, *, busy: bool, held: int) -> JobSnapshot:
+        """Describe a job; of thousands few change from one look to the next, and making one anew takes longer."""
+        before, idle, ends = self._known.get(record.name), self._idle.get(record.name), record.ends
+        if (
+            before is not None
+            and before.busy is busy
+            and before.state is record.status.state
+            and before.held == held
+            and before.idle_since == idle
+            and before.ends == ends
+        ):
+            return before
+        return JobSnapshot(
+            record.name, record.number, record.status.state, busy, held, idle, ends=ends, leaves=record.leaves
+        )
 
 
 @dataclass(frozen=True)

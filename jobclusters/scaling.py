@@ -188,7 +188,10 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     now
         The moment, in seconds of the snapshot's clock.
     """
-    decision = _decide(snapshot, policy, now)
+    crowd = _look(snapshot, now)
+    decision = _decide(snapshot, crowd, policy, now)
+    if not crowd.due:
+        return decision
     gone = {*decision.cancel, *decision.retire}
     due = tuple(relieved((job for job in snapshot.jobs if job.name not in gone), snapshot.wait, now))
     if not due:
@@ -197,15 +200,63 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     return replace(decision, retire=decision.retire + due, because=because)
 
 
-def _decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
+@dataclass(frozen=True)
+class _Crowd:
+    """The jobs, and what is to be known of all of them; there may be thousands, and this is done each second.
+
+    Attributes
+    ----------
+    pending, running
+        All of them.
+    lasting
+        How many of those that run will still be there when a new one could start.
+    due
+        How many of them are to hand over, as their walltime ends.
+    busy
+        Seconds, in all, for which they will be there until then.
+    held
+        Bytes of results.
+    """
+
+    pending: list[JobSnapshot]
+    running: list[JobSnapshot]
+    lasting: int
+    due: int
+    busy: float
+    held: int
+
+
+def _look(snapshot: Snapshot, now: float) -> _Crowd:
+    """Sort and count the jobs, once."""
+    wait, soon = snapshot.wait, now + snapshot.wait
+    pending, running = [], []
+    lasting = due = held = 0
+    busy = 0.0
+    for job in snapshot.jobs:
+        held += job.held
+        if job.state is not JobState.RUNNING and job.waits:
+            pending.append(job)
+            continue
+        running.append(job)
+        ends = job.ends
+        if ends is None or ends > soon:
+            lasting += 1
+            busy += wait
+        elif ends > now:
+            busy += ends - now
+        else:
+            due += 1
+    return _Crowd(pending, running, lasting, due, busy, held)
+
+
+def _decide(snapshot: Snapshot, crowd: _Crowd, policy: Policy, now: float) -> Decision:
     """Decide which jobs come and go, but for those that are replaced."""
-    pending = [job for job in snapshot.jobs if job.waits]
-    running = [job for job in snapshot.jobs if not job.waits]
-    supply = len(pending) + _lasting(running, snapshot, now)
-    useful, worth, why = _need(running, snapshot, policy, now)
+    pending, running = crowd.pending, crowd.running
+    supply = len(pending) + crowd.lasting
+    useful, worth, why = _need(crowd, snapshot, policy)
     need, ask = (min(max(each, policy.minimum), policy.maximum) for each in (useful, worth))
     if policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours:
-        leave = victims(running, max(0, len(running) - _holders(snapshot, policy)))
+        leave = victims(running, max(0, len(running) - _holders(crowd, policy)))
         because = f"the budget of {policy.max_core_hours:g} core-hours is spent"
         return Decision(0, tuple(victims(pending, len(pending))), tuple(leave), need, because)
     if 0 < ask - supply <= NOISE * supply:
@@ -216,7 +267,7 @@ def _decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
         submit, short = _affordable(min(ask - supply, most), len(pending), snapshot, policy)
         return Decision(submit, need=need, because=why + short)
     if need < supply:
-        return _shrink(pending, running, snapshot, policy, now, need, supply, why)
+        return _shrink(crowd, snapshot, policy, now, need, supply, why)
     return Decision(need=need, because=why)
 
 
@@ -225,19 +276,14 @@ def _lasts(job: JobSnapshot, snapshot: Snapshot, now: float) -> bool:
     return job.ends is None or job.ends > now + snapshot.wait
 
 
-def _lasting(running: Sequence[JobSnapshot], snapshot: Snapshot, now: float) -> int:
-    """Count the running jobs that will still be there when a new one could start."""
-    return sum(_lasts(job, snapshot, now) for job in running)
-
-
-def _need(running: Sequence[JobSnapshot], snapshot: Snapshot, policy: Policy, now: float) -> tuple[int, int, str]:
+def _need(crowd: _Crowd, snapshot: Snapshot, policy: Policy) -> tuple[int, int, str]:
     """Say how many jobs would have something to do, how many are worth asking for, and why.
 
     As Dask's Adaptive, enough threads to be done in the target duration, but no more than there are tasks. What the
     running jobs will have done before a new one could start asks for none; of what is left then, each new job is to
     get at least a tenth of its wait.
     """
-    holders = _holders(snapshot, policy)
+    running, holders = crowd.running, _holders(crowd, policy)
     if not snapshot.tasks:
         return holders, holders, f"no work{f', but results need the memory of {holders}' if holders else ''}"
     guess = UNKNOWN if running else max(UNKNOWN * policy.threads, STRETCH * snapshot.wait)
@@ -246,13 +292,12 @@ def _need(running: Sequence[JobSnapshot], snapshot: Snapshot, policy: Policy, no
     at_once = math.ceil(snapshot.tasks / policy.threads)
     useful = max(1, min(at_once, math.ceil(seconds / (policy.threads * policy.target_duration))))
     flow = snapshot.rate * seconds / snapshot.tasks
-    done = sum(policy.threads * max(0.0, min(snapshot.wait, (job.ends or math.inf) - now)) for job in running)
-    left = max(0.0, seconds + flow * snapshot.wait - done)
+    left = max(0.0, seconds + flow * snapshot.wait - policy.threads * crowd.busy)
     stretch = max(policy.target_duration, STRETCH * snapshot.wait)
     later = max(
         min(at_once, math.ceil(left / (policy.threads * stretch))), math.ceil(flow / policy.threads), not running
     )
-    worth = min(useful, max(_lasting(running, snapshot, now), later))
+    worth = min(useful, max(crowd.lasting, later))
     if holders > worth:
         return max(useful, holders), holders, f"{work}, and results that need the memory of {holders}"
     if worth < useful:
@@ -261,9 +306,9 @@ def _need(running: Sequence[JobSnapshot], snapshot: Snapshot, policy: Policy, no
     return useful, worth, f"{work} for {worth}"
 
 
-def _holders(snapshot: Snapshot, policy: Policy) -> int:
+def _holders(crowd: _Crowd, policy: Policy) -> int:
     """Say how many jobs it takes to hold the results there are."""
-    return math.ceil(sum(job.held for job in snapshot.jobs) / (FULL * policy.memory))
+    return math.ceil(crowd.held / (FULL * policy.memory))
 
 
 def _affordable(wanted: int, pending: int, snapshot: Snapshot, policy: Policy) -> tuple[int, str]:
@@ -282,20 +327,14 @@ def _affordable(wanted: int, pending: int, snapshot: Snapshot, policy: Policy) -
 
 
 def _shrink(
-    pending: Sequence[JobSnapshot],
-    running: Sequence[JobSnapshot],
-    snapshot: Snapshot,
-    policy: Policy,
-    now: float,
-    need: int,
-    supply: int,
-    why: str,
+    crowd: _Crowd, snapshot: Snapshot, policy: Policy, now: float, need: int, supply: int, why: str
 ) -> Decision:
     """Give up pending jobs after a while, and running ones that were idle for as long as a new one would wait."""
+    pending, running = crowd.pending, crowd.running
     patience = max(policy.patience, snapshot.wait)
     low = max(highest(snapshot.needs, patience, now, need), policy.minimum)
     cancel = victims(pending, max(0, min(len(pending), supply - low)))
-    stay = max(need, _holders(snapshot, policy), policy.minimum)
+    stay = max(need, _holders(crowd, policy), policy.minimum)
     hold = min(snapshot.wait, policy.patience)
     if len(running) > stay:
         stay = expected(snapshot.needs, hold, now, stay, len(running))
@@ -325,7 +364,7 @@ def _leaving(
         return []
     ending = [job for job in some if not _lasts(job, snapshot, now)]
     out = victims(ending, spare)
-    more = min(spare - len(out), _lasting(running, snapshot, now) - stay)
+    more = min(spare - len(out), sum(_lasts(job, snapshot, now) for job in running) - stay)
     return out + victims([job for job in some if _lasts(job, snapshot, now)], max(0, more))
 
 
