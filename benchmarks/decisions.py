@@ -19,7 +19,8 @@ from types import SimpleNamespace
 
 from jobclusters.observe import Observer
 from jobclusters.record import JobRecord
-from jobclusters.scaling import Policy, Snapshot, decide
+from jobclusters.scaling import decide
+from jobclusters.snapshot import Policy, Snapshot
 from jobclusters.state import JobState, JobStatus
 
 TRIES = 15

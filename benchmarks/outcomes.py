@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jobclusters.scaling import Decision, JobSnapshot
+from jobclusters.snapshot import Decision, JobSnapshot
 from jobclusters.state import JobState
 
 

@@ -11,7 +11,8 @@ from itertools import islice
 from durations import UNKNOWN
 from simulator import Model
 
-from jobclusters.scaling import Decision, JobSnapshot, Policy, Snapshot, decide
+from jobclusters.scaling import decide
+from jobclusters.snapshot import Decision, JobSnapshot, Policy, Snapshot
 from jobclusters.waits import Arrivals
 
 #: Seconds, and changes, for which it is remembered how many jobs had something to do.

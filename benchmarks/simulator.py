@@ -15,7 +15,7 @@ from durations import Kind
 from outcomes import Job, Result
 from traces import Trace
 
-from jobclusters.scaling import Decision
+from jobclusters.snapshot import Decision
 from jobclusters.waits import Waits
 
 #: Seconds after the last task for which a scaler may keep jobs.

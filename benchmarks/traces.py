@@ -10,7 +10,7 @@ from functools import cached_property
 from random import Random
 from typing import NamedTuple
 
-from jobclusters.scaling import Policy
+from jobclusters.snapshot import Policy
 from jobclusters.walltime import terms
 
 Draw = Callable[[Random], float]

@@ -14,7 +14,8 @@ from distributed.deploy.adaptive import Adaptive
 from jobclusters.group import Group
 from jobclusters.needs import remember
 from jobclusters.observe import Work, finished, work
-from jobclusters.scaling import Decision, Snapshot, decide
+from jobclusters.scaling import decide
+from jobclusters.snapshot import Decision, Snapshot
 from jobclusters.waits import Arrivals
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from jobclusters.group import DEFAULT, Group, find
 from jobclusters.jobqueue import JobQueueCluster
 from jobclusters.keeper import job_of
 from jobclusters.limits import read_policy
-from jobclusters.scaling import Decision, JobSnapshot
+from jobclusters.snapshot import Decision, JobSnapshot
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState
 from jobclusters.walltime import relieved

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobclusters.errors import InvalidRequest, Problems, unknown
-from jobclusters.scaling import Policy
 from jobclusters.sizes import whole
+from jobclusters.snapshot import Policy
 from jobclusters.spec import JobSpec, resources
 from jobclusters.units import parse_memory
 

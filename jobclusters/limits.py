@@ -9,8 +9,8 @@ import dask.config
 from dask.utils import parse_timedelta
 
 from jobclusters.errors import InvalidRequest, Problems, unknown
-from jobclusters.scaling import Policy
 from jobclusters.sizes import whole
+from jobclusters.snapshot import Policy
 from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
 

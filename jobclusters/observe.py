@@ -11,7 +11,7 @@ from typing import Any
 
 from jobclusters.keeper import job_of
 from jobclusters.record import JobRecord
-from jobclusters.scaling import JobSnapshot
+from jobclusters.snapshot import JobSnapshot
 
 #: Tasks that are looked at one by one; of more, the rest is taken to be like these.
 SAMPLE = 1000

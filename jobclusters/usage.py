@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from jobclusters.scaling import JobSnapshot
+from jobclusters.snapshot import JobSnapshot
 
 
 @dataclass

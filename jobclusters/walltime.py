@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from jobclusters.snapshot import JobSnapshot
 from jobclusters.units import UNLIMITED
 
 
@@ -32,30 +33,6 @@ class Terms(NamedTuple):
     due: int | None = None
     lifetime: int | None = None
     stagger: int = 0
-
-
-class Ending(Protocol):
-    """What is needed of a job: see :class:`jobclusters.scaling.JobSnapshot`."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def number(self) -> int:
-        """A higher number is younger."""
-
-    @property
-    def here(self) -> bool:
-        """Whether any of its workers is registered."""
-
-    @property
-    def ends(self) -> float | None:
-        """From when on it is due."""
-
-    @property
-    def leaves(self) -> float | None:
-        """When its workers leave by themselves."""
 
 
 def terms(walltime: timedelta | None, margin: timedelta | None) -> Terms:
@@ -88,7 +65,7 @@ def terms(walltime: timedelta | None, margin: timedelta | None) -> Terms:
     return Terms(int(seconds - spare), int(seconds - spare / 2) + stagger, stagger)
 
 
-def relieved(jobs: Iterable[Ending], wait: float, now: float) -> list[str]:
+def relieved(jobs: Iterable[JobSnapshot], wait: float, now: float) -> list[str]:
     """Choose the jobs that hand over and go, as their walltime ends; those first that end first.
 
     Parameters
@@ -115,7 +92,7 @@ def relieved(jobs: Iterable[Ending], wait: float, now: float) -> list[str]:
     return [job.name for *_, job in sorted(due, key=lambda each: each[:2])[: max(late, len(due) - max(0, awaited))]]
 
 
-def stranded(jobs: Iterable[Ending], now: float) -> list[str]:
+def stranded(jobs: Iterable[JobSnapshot], now: float) -> list[str]:
     """Name the jobs whose workers leave by themselves now, and nobody is there who could take what they hold.
 
     Parameters

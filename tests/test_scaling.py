@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobclusters.scaling import Decision, JobSnapshot, Policy, Snapshot, decide, victims
+from jobclusters.scaling import decide, victims
+from jobclusters.snapshot import Decision, JobSnapshot, Policy, Snapshot
 from jobclusters.state import JobState
 
 FAILED = JobSnapshot("failed", 0, JobState.FAILED)

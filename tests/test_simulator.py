@@ -23,7 +23,7 @@ from scalers import Adaptive, Jobclusters, Recommendations, target
 from simulator import DRAIN, Model, simulate
 from traces import Task, Trace, about, always, burst, day, short_bursts, stream, together, traces
 
-from jobclusters.scaling import Decision
+from jobclusters.snapshot import Decision
 
 TRACES = {trace.name: trace for trace in [*traces(), day(hours=1)]}
 STEADY = ["steady, quick queue", "steady, slow queue", "short walltime", "failures"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jobclusters.scaling import JobSnapshot
+from jobclusters.snapshot import JobSnapshot
 from jobclusters.state import JobState
 from jobclusters.usage import Meter
 

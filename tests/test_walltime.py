@@ -11,7 +11,7 @@ import dask.config
 import pytest
 from distributed import Client, Event, wait
 
-from jobclusters.scaling import JobSnapshot
+from jobclusters.snapshot import JobSnapshot
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
 from jobclusters.units import UNLIMITED
