@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
+from jobclusters.fit import best, misfits
 from jobclusters.layers import KEYWORD, Asked, Layer, Site, gather, job_keywords, says_size
-from jobclusters.queues import best, misfits
 from jobclusters.reader import Reader
 from jobclusters.sizes import Size
 from jobclusters.spec import JobSpec, split_cores

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobclusters import InvalidRequest, job_script
-from jobclusters.queues import Queue, best, misfits, read_queues
+from jobclusters.fit import best, misfits
+from jobclusters.queues import Queue, read_queues
 from jobclusters.units import UNLIMITED
 
 GB = 10**9
