@@ -9,24 +9,23 @@ from __future__ import annotations
 import argparse
 import atexit
 import os
-import shlex
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import Refused
+from jobclusters.localjob import LocalJob
 from jobclusters.machine import Machine, read_directives, this_machine
-from jobclusters.processes import end_processes, processes_by_job, send
+from jobclusters.processes import end_processes, processes_by_job
 from jobclusters.state import JobState, JobStatus
 from jobclusters.units import gigabytes
 
@@ -47,29 +46,6 @@ def clean_up(token: str, wait: float) -> None:
     shutil.rmtree(own_directory(token), ignore_errors=True)
 
 
-@dataclass
-class _Job:
-    """One job: what it needs, and how it stands."""
-
-    id: str
-    index: int
-    name: str
-    script: str
-    cores: int
-    memory: int
-    gpus: int
-    walltime: timedelta | None
-    output: str
-    directory: str
-    environment: dict[str, str]
-    status: JobStatus
-    process: subprocess.Popen[bytes] | None = None
-    devices: list[int] = field(default_factory=list)
-    deadline: float | None = None
-    kill_at: float | None = None
-    outcome: JobState | None = None
-
-
 class LocalQueue:
     """A batch queue on this machine.
 
@@ -87,7 +63,7 @@ class LocalQueue:
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or this_machine()
         self.token = uuid.uuid4().hex
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, LocalJob] = {}
         self._lock = threading.RLock()
         self._last_id = 0
         self._directory: Path | None = None
@@ -125,11 +101,12 @@ class LocalQueue:
 
     def _new_job(
         self, job_id: str, index: int, script: str, needs: argparse.Namespace, environment: dict[str, str]
-    ) -> _Job:
+    ) -> LocalJob:
         directory = os.getcwd()
         output = os.path.join(directory, needs.output) if needs.output else str(self._own_directory() / "%j.out")
-        return _Job(
+        return LocalJob(
             id=job_id,
+            mark=f"{self.token}.{job_id}",
             index=index,
             name=needs.name,
             script=script,
@@ -201,7 +178,7 @@ class LocalQueue:
             if ended:
                 living = processes_by_job(self.token)
                 for job in ended:
-                    self._push_out(job, living.get(self._mark(job), set()))
+                    self._push_out(job, living.get(job.mark, set()))
 
     def _notice(self) -> None:
         """Notice ends, and enforce walltimes."""
@@ -212,7 +189,7 @@ class LocalQueue:
                     job.outcome = JobState.TIMEOUT if over else None
                     job.status = replace(job.status, state=JobState.COMPLETING)
 
-    def _take_next(self) -> list[_Job]:
+    def _take_next(self) -> list[LocalJob]:
         """Take what fits from the queue; in order of submission, nobody overtakes."""
         taken = []
         for job in self._jobs.values():
@@ -230,10 +207,10 @@ class LocalQueue:
                 taken.append(job)
         return taken
 
-    def _busy(self) -> list[_Job]:
+    def _busy(self) -> list[LocalJob]:
         return [job for job in self._jobs.values() if job.status.state in (JobState.RUNNING, JobState.COMPLETING)]
 
-    def _room(self, job: _Job) -> bool:
+    def _room(self, job: LocalJob) -> bool:
         busy = self._busy()
         if not busy:
             return True
@@ -244,28 +221,9 @@ class LocalQueue:
             and sum(other.gpus for other in busy) + job.gpus <= machine.gpus
         )
 
-    def _mark(self, job: _Job) -> str:
-        """Give what all processes of a job have in their environment."""
-        return f"{self.token}.{job.id}"
-
-    def _start(self, job: _Job) -> None:
-        environment = {**job.environment, "JOBCLUSTERS_JOB_ID": self._mark(job), "JOBCLUSTERS_TASK_ID": str(job.index)}
-        if job.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, job.devices or range(job.gpus)))
-        shebang = job.script.splitlines()[0]
+    def _start(self, job: LocalJob) -> None:
         try:
-            path = self._own_directory() / f"{job.id}.sh"
-            path.write_text(job.script)
-            with open(job.output, "ab") as output:
-                job.process = subprocess.Popen(
-                    [*shlex.split(shebang.removeprefix("#!")), str(path)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    cwd=job.directory,
-                    env=environment,
-                    start_new_session=True,
-                )
+            job.start(self._own_directory())
         except OSError as error:
             code = 127 if isinstance(error, FileNotFoundError) else 1
             with self._lock:
@@ -273,32 +231,14 @@ class LocalQueue:
                     job.status, state=JobState.FAILED, reason=str(error), exit_code=code, ended=datetime.now()
                 )
 
-    def _push_out(self, job: _Job, processes: set[psutil.Process]) -> None:
-        """Take a job that ends a step further: SIGTERM to its processes, SIGKILL to those left, the outcome."""
-        if job.process is None:  # cancelled between being taken and being started
-            return
-        now = time.monotonic()
-        if job.kill_at is None:
-            job.kill_at = now + KILL_WAIT
-            send(processes, "terminate")
-        elif now > job.kill_at:
-            send(processes, "kill")
-        code = job.process.poll()
-        if processes or code is None:
+    def _push_out(self, job: LocalJob, processes: set[psutil.Process]) -> None:
+        """Take a job that ends a step further, to its outcome."""
+        code = job.push_out(processes, KILL_WAIT)
+        if code is None:
             return
         with self._lock:
-            self._finish(job, code)
+            job.finish(code)
         self._wake.set()
-
-    def _finish(self, job: _Job, code: int) -> None:
-        by_itself = job.outcome is None
-        job.status = replace(
-            job.status,
-            state=job.outcome or (JobState.COMPLETED if code == 0 else JobState.FAILED),
-            exit_code=code if code >= 0 and by_itself else None,
-            signal=-code if code < 0 and by_itself else None,
-            ended=datetime.now(),
-        )
 
     def _end(self) -> None:
         """Leave nothing behind when this Python ends."""
