@@ -10,21 +10,20 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
 from jobclusters.commandqueue import Verbs
 from jobclusters.errors import NoBatchSystem, QueueError, Refused, SubmitLimit, Unavailable
-from jobclusters.record import JobRecord, Log, Owner, arrays, element
+from jobclusters.record import JobRecord, Log, Owner, arrays
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
+from jobclusters.submission import submit_for_sure
 
 logger = logging.getLogger(__name__)
 
 #: Seconds in which submissions and cancels are gathered.
 MOMENT = 0.01
-#: Seconds between two looks for a submission of unclear outcome, and the most between two later ones.
-LOOK = (2.0, 30.0)
 #: Seconds between attempts to submit what a limit held back, if no job of ours ends before.
 LIMIT_RETRY = 30.0
 #: Seconds for which a cancel is verified, and repeated, before it is reported as failed.
@@ -159,7 +158,7 @@ class BatchQueue:
         try:
             spec = replace(spec, job_name=job_name, worker_name=name, exclude=exclude)
             script = self._render(replace(spec, first=first, count=len(records)))
-            ids = await self._submit_for_sure(script, job_name, len(records))
+            ids = await submit_for_sure(self.verbs, script, job_name, len(records), lambda: self.closing)
         except (Refused, NoBatchSystem) as error:
             self._log.refused(job_name)
             return await self._refused(records, error)
@@ -178,44 +177,6 @@ class BatchQueue:
             short = Refused(f"only {len(ids)} of {len(records)} jobs named {job_name} exist")
             return await self._refused(missing, short)
         return True
-
-    async def _submit_for_sure(self, script: str, job_name: str, count: int) -> list[str]:
-        """Submit exactly once: an unclear outcome is looked up by the unique name before another try."""
-        while True:
-            try:
-                return await self.verbs.submit(script, count)
-            except Unavailable as error:
-                logger.warning("%s. Looking for the jobs by their name before trying again.", error)
-            if found := await self._look_up(job_name, count):
-                return found
-            if self.closing:
-                raise Refused("the cluster was closed before the batch system answered")
-
-    async def _look_up(self, job_name: str, count: int) -> list[str]:
-        """Find the jobs of a submission; give none, or only some, after two clear answers of that kind.
-
-        Raises
-        ------
-        Unavailable
-            If there is no answer for so long after the cluster was to close.
-        """
-        unclear, pause = 0, LOOK[0]
-        found: Mapping[str, JobStatus] = {}
-        patient_until = asyncio.get_running_loop().time() + VERIFY
-        while unclear < 2:
-            if self.closing and asyncio.get_running_loop().time() > patient_until:
-                raise Unavailable(f"it is not known whether the jobs named {job_name} exist; please look for them")
-            await asyncio.sleep(pause)
-            try:
-                found = await self.verbs.find(job_name)
-            except (Unavailable, NoBatchSystem) as error:
-                logger.debug("still no answer: %s", error)
-                pause = min(2 * pause, LOOK[1])
-                continue
-            if len(found) >= count:
-                break
-            unclear, pause = unclear + 1, LOOK[0]
-        return sorted(found, key=element)
 
     async def _refused(self, records: Sequence[JobRecord], error: QueueError) -> bool:
         """Split what is too much at once; hold back what a limit refuses; tell the owner of the rest."""

@@ -152,7 +152,7 @@ def test_a_submit_limit_takes_what_fits_and_the_rest_later(held, caplog):
 
 @pytest.mark.parametrize("carried_out", [True, False])
 def test_a_submission_without_an_answer_happens_exactly_once(held, monkeypatch, carried_out):
-    monkeypatch.setattr("jobclusters.batchqueue.LOOK", (0.1, 0.2))
+    monkeypatch.setattr("jobclusters.submission.LOOK", (0.1, 0.2))
     with ScriptedCluster(held, **SMALL) as cluster:
         with held.silent("submit", carried_out=carried_out):
             cluster.scale(jobs=4)
@@ -402,7 +402,8 @@ def test_a_program_that_ends_right_after_scaling_ends_quietly(tmp_path):
 
 
 def test_close_ends_though_a_submission_is_never_answered(held, monkeypatch, caplog):
-    monkeypatch.setattr("jobclusters.batchqueue.LOOK", (0.05, 0.1))
+    monkeypatch.setattr("jobclusters.submission.LOOK", (0.05, 0.1))
+    monkeypatch.setattr("jobclusters.submission.PATIENCE", 0.3)
     monkeypatch.setattr("jobclusters.batchqueue.VERIFY", 0.3)
     cluster = ScriptedCluster(held, **SMALL)
     with held.silent("submit", carried_out=True), held.silent("find", "states", "cancel"):
