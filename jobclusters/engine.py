@@ -14,8 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from distributed.core import Status
-
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import Verbs
@@ -25,6 +23,7 @@ from jobclusters.janitor import Janitor
 from jobclusters.keeper import Keeper, job_of, run_of
 from jobclusters.observe import Observer
 from jobclusters.record import JobRecord
+from jobclusters.retirement import Retirement
 from jobclusters.scaling import victims
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
@@ -37,10 +36,6 @@ logger = logging.getLogger(__name__)
 
 #: Ended jobs that are remembered.
 REMEMBERED = 1000
-#: Seconds that moving results away from leaving workers may take.
-RETIRE = 300.0
-#: Seconds between two looks whether busy workers that leave have finished.
-DRAINED = 0.2
 #: Bytes of a job's output that are looked at when it ends.
 TAIL = 16 * 1024
 
@@ -93,6 +88,7 @@ class Engine:
         self.queue = BatchQueue(verbs, render, self, self._janitor, token)
         self.watch = Watch(self.queue, self.count_workers, self._ended, self._requeued, lost_after)
         self.observer = Observer(self.queue.records, self._workers)
+        self._retirement = Retirement(scheduler, lambda: self.queue.closing)
         self._waits: defaultdict[str | None, Waits] = defaultdict(Waits)
         self._ages: dict[str | None, list[float]] = {}
         self.meter = Meter()
@@ -220,10 +216,6 @@ class Engine:
         """Give the seconds after which a job that is asked for now may have its workers."""
         return self._waits[queue].estimate(self._ages.get(queue, ()))
 
-    def worker_names(self, jobs: Sequence[str]) -> list[str]:
-        """Give the names of the registered workers of these jobs."""
-        return [worker.name for worker in self._workers() if job_of(worker.name, set(jobs)) is not None]
-
     # -- output -------------------------------------------------------------------------------------------------
 
     def logs(self, job_id: str | None, tail: int | None) -> dict[str, str]:
@@ -257,39 +249,7 @@ class Engine:
 
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let the workers go."""
-        jobs = [record.name for record in records]
-        await self._drain([record for record in records if record.draining])
-        deadline = asyncio.get_running_loop().time() + RETIRE
-        while (names := self.worker_names(jobs)) and (scheduler := self._scheduler()) is not None:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                logger.error("Results could not be moved from %s within %g s, and are lost.", ", ".join(names), RETIRE)
-                return
-            retiring = scheduler.retire_workers(names=names, close_workers=True, remove=True)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(retiring, left)
-            if len(self.worker_names(jobs)) == len(self._workers()):
-                return  # nobody is left who could take anything
-            if self.worker_names(jobs):
-                await asyncio.sleep(1)  # the others are full, or busy taking; Dask has given up for now
-
-    async def _drain(self, records: Sequence[JobRecord]) -> None:
-        """Give jobs' workers no more tasks, and wait until they have done those they have, or their walltime ends."""
-        names = {record.name for record in records}
-        until = min((record.leaves for record in records if record.leaves is not None), default=math.inf)
-
-        def workers() -> list[Any]:
-            return [worker for worker in self._workers() if job_of(worker.name, names) is not None]
-
-        def busy() -> bool:
-            return time.monotonic() < until and any(worker.processing for worker in workers())
-
-        for worker in workers() if names else ():
-            self._scheduler().handle_worker_status_change(
-                Status.closing_gracefully, worker, stimulus_id="jobclusters-drain"
-            )
-        while names and not self.queue.closing and busy():  # noqa: ASYNC110 -- Dask tells nobody
-            await asyncio.sleep(DRAINED)
+        await self._retirement.retire(records)
 
     def tell_stranded(self) -> None:
         """Say once which jobs end with results that nobody can take."""
