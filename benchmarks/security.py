@@ -76,7 +76,15 @@ def main(rounds: int = 5) -> None:
     """Take turns, and print medians, their ratio, and the range of the rounds' own ratios."""
     warnings.simplefilter("ignore")
     dask.config.set({"jobclusters.local.oversubscribe": True, "jobclusters.local.cores": 2})
-    found = [(measure(encrypted=True), measure(encrypted=False)) for _ in range(rounds)]
+    found = []
+    for number in range(1, rounds + 1):
+        found.append((measure(encrypted=True), measure(encrypted=False)))
+        print(f"after round {number} of {rounds}")
+        show(found)
+
+
+def show(found: list[tuple[dict[str, float], dict[str, float]]]) -> None:
+    """Print what the rounds until now have found."""
     print(f"{'':34}{'TLS':>9}{'plain':>9}   TLS/plain")
     for name in WHAT:
         tls, plain = ([pair[i][name] for pair in found] for i in (0, 1))
@@ -84,7 +92,8 @@ def main(rounds: int = 5) -> None:
         middle = statistics.median(tls) / statistics.median(plain)
         print(
             f"{name:34}{statistics.median(tls):9.1f}{statistics.median(plain):9.1f}   {middle:.2f}"
-            f" ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            f" ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+            flush=True,
         )
 
 

@@ -111,7 +111,9 @@ def _security(parts: dict[str, str]) -> Security:
 
 
 def put(files: ClusterFiles, security: Security) -> None:
-    """Write what is in memory into a cluster's directory, which is made; what is there already stays.
+    """Write what is in memory into a cluster's directory, which is made.
+
+    It may have been written, and cleaned up by the site; or be that of a cluster of the same name that died.
 
     Raises
     ------
@@ -119,11 +121,18 @@ def put(files: ClusterFiles, security: Security) -> None:
         If the directory can't be made, or written to.
     """
     texts = _in_memory(security)
-    if all((files.path / FILES[part]).exists() for part in texts):  # a site may clean up its scratch
+    if all(_holds(files, part, text) for part, text in texts.items()):
         return
     files.make()
     for part, text in texts.items():
         files.write(FILES[part], text)
+
+
+def _holds(files: ClusterFiles, part: str, text: str) -> bool:
+    try:
+        return (files.path / FILES[part]).read_text() == text
+    except (OSError, ValueError):
+        return False
 
 
 def _in_memory(security: Security) -> dict[str, str]:

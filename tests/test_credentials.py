@@ -113,6 +113,13 @@ def test_what_was_cleaned_up_is_written_again_and_what_is_there_stays(files):
     assert handshake(kept.security, credentials.load(files)) == b"hello"
 
 
+def test_what_a_cluster_that_died_has_left_is_not_used(files):
+    Credentials(credentials.make(), files).put()
+    later = Credentials(credentials.make(), files)
+    later.put()
+    assert handshake(later.security, credentials.load(files)) == b"hello"
+
+
 def test_a_cluster_removes_its_own_files_only(files):
     first, second = Credentials(credentials.make(), files), Credentials(credentials.make(), files)
     first.put()
