@@ -1,7 +1,8 @@
 """What encryption costs: bytes and tasks in a second with TLS and without, taken in turns in one run.
 
 ``python benchmarks/security.py [rounds]``. Scheduler, two workers and the client are on this machine, where the network
-is faster than any other and the cores are shared: the ratios are a bound on what a real cluster pays.
+is faster than any other and the cores are shared: the ratios are a bound on what a real cluster pays. The seconds of
+CPU time, those of all processes together, mean something on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import statistics
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 import dask.config
 import numpy as np
+import psutil
 from distributed import Client, wait
 
 from jobclusters import LocalQueueCluster
 
 MEGABYTES = 200
 TASKS = 10_000
+
+#: What was measured: how much in a second, and the CPU time it took.
+Found = dict[str, tuple[float, float]]
 
 
 def worker_to_worker(client: Client) -> float:
@@ -63,17 +69,32 @@ WHAT = {
 }
 
 
-def measure(*, encrypted: bool) -> dict[str, float]:
+def cpu_time() -> float:
+    """Give the seconds that this process and the jobs have computed."""
+    here = psutil.Process()
+    total = 0.0
+    for process in (here, *here.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def measure(*, encrypted: bool) -> Found:
     """Measure all of it once."""
     options = {"cores": 1, "memory": "4 GiB", "scheduler_options": {"dashboard": False}, "n_jobs": 2}
+    found = {}
     with LocalQueueCluster(**options, security=encrypted) as cluster, Client(cluster) as client:
         client.wait_for_workers(2, timeout=60)
         tasks(client, 1000)  # the first time is slower
-        return {name: function(client) for name, function in WHAT.items()}
+        for name, function in WHAT.items():
+            before = cpu_time()
+            found[name] = (function(client), cpu_time() - before)
+    return found
 
 
 def main(rounds: int = 5) -> None:
-    """Take turns, and print medians, their ratio, and the range of the rounds' own ratios."""
+    """Take turns, and print what was found until then."""
     warnings.simplefilter("ignore")
     dask.config.set({"jobclusters.local.oversubscribe": True, "jobclusters.local.cores": 2})
     found = []
@@ -83,18 +104,14 @@ def main(rounds: int = 5) -> None:
         show(found)
 
 
-def show(found: list[tuple[dict[str, float], dict[str, float]]]) -> None:
-    """Print what the rounds until now have found."""
-    print(f"{'':34}{'TLS':>9}{'plain':>9}   TLS/plain")
+def show(found: list[tuple[Found, Found]]) -> None:
+    """Print medians, and their ratio."""
+    print(f"{'':34}{'TLS':>9}{'plain':>9}{'ratio':>7}  {'CPU s, TLS':>12}{'plain':>9}{'ratio':>7}")
     for name in WHAT:
-        tls, plain = ([pair[i][name] for pair in found] for i in (0, 1))
-        ratios = sorted(one / other for one, other in zip(tls, plain, strict=True))
-        middle = statistics.median(tls) / statistics.median(plain)
-        print(
-            f"{name:34}{statistics.median(tls):9.1f}{statistics.median(plain):9.1f}   {middle:.2f}"
-            f" ({ratios[0]:.2f} to {ratios[-1]:.2f})",
-            flush=True,
-        )
+        rate, other = (statistics.median(pair[i][name][0] for pair in found) for i in (0, 1))
+        cpu, least = (statistics.median(pair[i][name][1] for pair in found) for i in (0, 1))
+        numbers = f"{rate:9.1f}{other:9.1f}{rate / other:7.2f}  {cpu:12.2f}{least:9.2f}{cpu / least:7.2f}"
+        print(f"{name:34}{numbers}", flush=True)
 
 
 if __name__ == "__main__":
