@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .page import Page, until
+from .page import PATIENCE, Page, until
 
 TOKEN = "for-the-tests-alone"  # on loopback, for a minute
 
@@ -25,6 +25,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(5 * PATIENCE))
 
 
 def notebook(*cells):

@@ -7,7 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 60.0
+#: Seconds for which anything is waited for, on a machine that has other things to do.
+PATIENCE = 120.0
 #: Of JupyterLab's cells, and of those in the classic notebook.
 EDITOR = ".jp-CodeCell .cm-content, .code_cell .CodeMirror"
 

@@ -24,18 +24,25 @@ jobclusters:
 
 
 async def until(condition, what):
-    for _ in range(1200):
+    for _ in range(2400):
         if condition():
             return
         await asyncio.sleep(0.05)
     pytest.fail(f"did not happen: {what}")
 
 
-@pytest.mark.parametrize("name", ["LocalQueueCluster", "Cluster"])
-def test_from_yaml_alone(configure, name):
-    configure(user=FACTORY.format(name=name))
-    defaults = yaml.safe_load(files("dask_labextension").joinpath("labextension.yaml").read_text())
-    dask.config.update(dask.config.config, defaults, priority="old")  # as importing it does, once
+@pytest.fixture
+def factory(configure):
+    def named(name):
+        configure(user=FACTORY.format(name=name))
+        defaults = yaml.safe_load(files("dask_labextension").joinpath("labextension.yaml").read_text())
+        dask.config.update(dask.config.config, defaults, priority="old")  # as importing it does, once
+
+    return named
+
+
+def test_scaled_adapted_and_closed(factory):
+    factory("LocalQueueCluster")
 
     async def drive():
         from dask_labextension.manager import DaskClusterManager
@@ -43,7 +50,6 @@ def test_from_yaml_alone(configure, name):
         async with DaskClusterManager() as manager:
             made = await manager.start_cluster(configuration={"workers": 2})
             key, cluster = made["id"], manager._clusters[made["id"]]
-            assert made["name"] == "LocalQueueCluster 1"
 
             def workers():
                 return manager.get_cluster(key)["workers"]
@@ -61,5 +67,19 @@ def test_from_yaml_alone(configure, name):
             assert closed["workers"] == 0
             assert all(job.state.ended for job in cluster.jobs.values())
             assert manager.list_clusters() == []
+
+    asyncio.run(drive())
+
+
+def test_the_class_of_this_machine(factory):
+    factory("Cluster")
+
+    async def drive():
+        from dask_labextension.manager import DaskClusterManager
+
+        async with DaskClusterManager() as manager:
+            made = await manager.start_cluster(configuration={"adapt": {"minimum": 0, "maximum": 4}})
+            assert made["name"] == "LocalQueueCluster 1"
+            assert made["adapt"] == {"minimum": 0, "maximum": 4}
 
     asyncio.run(drive())
