@@ -122,9 +122,12 @@ def test_a_mistake_of_ours_is_not_hidden(raising):
     assert isinstance(raising(ValueError("what?")).exception, ValueError)
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    done = shell("bash", "-c", f"set -o pipefail; {PROGRAM} script --system slurm --worker-size large | head -1")
-    assert done.stdout == "#!/usr/bin/env bash\n"
+def test_a_reader_that_leaves_early_is_told_nothing():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [PROGRAM, "script", "--system", "slurm", "--worker-size", "large"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=100)
+    os.close(writing)
     assert done.stderr == ""
 
 
