@@ -140,6 +140,7 @@ def with_files(spec: JobSpec, directory: Path, python: str) -> JobSpec:
         worker_args=(),
         versions=None,
         hands_over=False,
+        due=None,
         lifetime=None,
         log_directory=str(directory),
         epilogue=(leftovers,),

@@ -24,8 +24,8 @@ from jobclusters.finding import Found
 from jobclusters.headspec import SCHEDULER_KEYWORDS, Head, head_kind, head_spec
 from jobclusters.lasting import Held
 from jobclusters.registry import Presence
-from jobclusters.spec import lifetime
 from jobclusters.start import Order, Start
+from jobclusters.walltime import terms
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ def _order(
     found = find_configuration(configuration)
     rest = {key: value for key, value in found.keywords.items() if key not in _NOT_THE_HEADS}
     keywords = {key: value for key, value in given.items() if key not in _NOT_THE_HEADS}
-    seconds, _ = lifetime(head.walltime, None)
+    seconds = terms(head.walltime, None).lifetime
     return Order(
         cls=cls,
         keywords={**keywords, "name": name, "configuration": replace(found, keywords=rest)},

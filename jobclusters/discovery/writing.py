@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from jobclusters.discovery.facts import ALL_DOWN, Facts, FoundQueue, Shape
 from jobclusters.discovery.lines import binary, clean, comment, decimal, flow, scalar, walltime
 from jobclusters.discovery.sizing import FoundSize, find_sizes
-from jobclusters.queues import Queue, best
+from jobclusters.fit import best
+from jobclusters.queues import Queue
 from jobclusters.units import UNLIMITED, gigabytes
 
 #: Kinds of nodes to describe of a queue.
