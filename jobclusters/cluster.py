@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import os
-import socket
 import threading
 import uuid
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import dask.config
 from dask.utils import parse_timedelta
-from distributed.comm.addressing import get_address_host
 from distributed.core import Status
-from distributed.deploy.cluster import Cluster as DaskCluster
 from distributed.scheduler import Scheduler
 from distributed.security import Security
-from distributed.utils import format_dashboard_link, import_term
-from tornado.ioloop import PeriodicCallback
+from distributed.utils import import_term
 
 from jobclusters import clusterfiles
 from jobclusters.adaptive import Step
@@ -40,18 +34,15 @@ from jobclusters.explain import Explanation, Origin
 from jobclusters.group import DEFAULT, Group, check_name
 from jobclusters.headspec import SCHEDULER_KEYWORDS
 from jobclusters.job import BatchJob
-from jobclusters.keeper import job_of
 from jobclusters.lasting import Held, LastingCluster, timeouts
 from jobclusters.limits import read_policy
-from jobclusters.links import Links, free_address, is_loopback, make_links
+from jobclusters.links import free_address
 from jobclusters.notebook import NotebookCluster
 from jobclusters.registry import Presence, directory, new_entry
 from jobclusters.route import claim_here, route
 from jobclusters.script import render
 from jobclusters.security import choose_security
 from jobclusters.spec import JobSpec
-from jobclusters.state import JobStatus
-from jobclusters.usage import Usage
 from jobclusters.waiting import WaitingCluster
 
 logger = logging.getLogger(__name__)
@@ -65,11 +56,6 @@ _OURS = frozenset(
         *SCHEDULER_KEYWORDS,
     }
 )
-
-#: Seconds between two looks at what is used, and at jobs whose walltime ends.
-RENEWAL = 2.0
-#: Seconds in which the scheduler may say goodbye to its workers.
-GOODBYE = 10.0
 
 
 class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
@@ -330,155 +316,6 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         keys = ("interface", "scheduler-options", "shared-temp-directory")
         return dask.config.set({f"{section}.{key}": None for key in keys})
 
-    # -- looking ------------------------------------------------------------------------------------------------
-
-    @property
-    def jobs(self) -> dict[str, JobStatus]:
-        """How each job stands, by id; those that ended are remembered."""
-        return self.engine.jobs()
-
-    @property
-    def observed(self) -> set[str]:
-        """The names of the registered workers, as in ``plan``: without the mark of a requeue."""
-        names = super().observed
-        jobs = {name: job_of(name, self.worker_spec) for name in names}
-        return {
-            name if job is None or name == job else job + _suffix(name, grouped="group" in self.worker_spec[job])
-            for name, job in jobs.items()
-        }
-
-    @property
-    def usage(self) -> dict[str, Usage]:
-        """What each group has asked for and used until now."""
-        self.engine.look(self.groups)
-        return dict(self.engine.meter.groups)
-
-    def get_job_logs(self, job_id: str | None = None, tail: int | None = None) -> dict[str, str]:
-        """Read what jobs printed, also those that never registered a worker.
-
-        Parameters
-        ----------
-        job_id
-            Of one job; all unless given.
-        tail
-            Only so many last lines of each.
-
-        Returns
-        -------
-        dict of str to str
-            By job id; "" where there is no output yet.
-        """
-        return self.engine.logs(job_id, tail)
-
-    @property
-    def dashboard_link(self) -> str:
-        """The dashboard's link; one that listens on its own machine alone has an address there."""
-        server = getattr(self.scheduler, "http_server", None)
-        if server is not None and is_loopback(server.address):
-            return format_dashboard_link(server.address, server.port)  # type: ignore[no-any-return]
-        return super().dashboard_link  # type: ignore[no-any-return]
-
-    @property
-    def links(self) -> Links:
-        """The ways to the dashboard: its link, the ssh line for one's own machine, and the path in JupyterHub."""
-        port = self.scheduler_info.get("services", {}).get("dashboard")
-        if port is None:
-            raise InvalidRequest("the cluster has not started yet, or has ended: there is no dashboard")
-        host = getattr(getattr(self.scheduler, "http_server", None), "address", "0.0.0.0")  # noqa: S104
-        return make_links(
-            self.dashboard_link,
-            get_address_host(self.scheduler_address) if host in ("0.0.0.0", "::") else host,  # noqa: S104
-            port,
-            user=getpass.getuser(),
-            node=socket.gethostname(),
-            login=os.environ.get(self.dialect.submit_host_variable),
-            environment=os.environ,
-        )
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, jobs: {self.engine.summary()})"
-
-    # -- beginning and end --------------------------------------------------------------------------------------
-
-    async def _start(self) -> None:
-        first = self.status is Status.created
-        await super()._start()
-        if first and self.status is Status.running:
-            self.engine.start()
-            self.periodic_callbacks["renewal"] = renewal = PeriodicCallback(self._renew, RENEWAL * 1000)
-            renewal.start()
-            self._following = asyncio.ensure_future(self._follow_scheduler())
-            self._appear()
-
-    def __await__(self) -> Generator[Any, Any, JobCluster]:
-        yield from super().__await__()
-        yield from self.engine.queue.settle().__await__()
-        if (trouble := self.engine.trouble()) is not None:
-            raise trouble
-        return self
-
-    async def _wait_for_workers(self, n_workers: int = 0, timeout: float | None = None) -> None:
-        """Wait as Dask does, but not for jobs that won't come."""
-        arriving = asyncio.ensure_future(super()._wait_for_workers(n_workers, timeout))
-        try:
-            while not (await asyncio.wait([arriving], timeout=0.2))[0]:
-                if (trouble := self.engine.trouble()) is not None:
-                    raise trouble
-        finally:
-            arriving.cancel()
-        await arriving
-
-    def _update_worker_status(self, op: str, msg: Any) -> None:
-        """Hear of workers that came or went. What became of their jobs is the batch system's to tell: ask it soon."""
-        if op == "add":
-            self.engine.arrived([worker["name"] for worker in msg["workers"].values()])
-        elif msg not in self.scheduler_info["workers"]:
-            return
-        # SpecCluster's would close jobs by their workers' names.
-        DaskCluster._update_worker_status(self, op, msg)  # noqa: SLF001 -- the parent's parent
-        self.engine.watch.hurry()
-
-    async def _close(self) -> None:
-        if self._ending is None and self.status in (Status.running, Status.failed):
-            self._ending = asyncio.ensure_future(self._end())
-        if self._ending is not None:
-            await self._ending
-        await super()._close()
-        self.scheduler_info["workers"] = {}
-        self._tidy()
-        self._disappear()
-
-    def _tidy(self) -> None:
-        """Remove credentials that nobody needs any more."""
-        if self._credentials is not None:
-            self._credentials.remove()
-            if self._credentials.files is not self.files:
-                self._credentials.files.remove()
-
-    async def _end(self) -> None:
-        if self._adaptive is not None:
-            self._adaptive.stop()
-        await self._correct_state()  # what was just asked for becomes known to the engine, which lets it go
-        with self._changing:
-            for group in self.groups.values():
-                group.wanted, group.policy = 0, None
-            self.worker_spec.clear()
-        for name, usage in self.usage.items():
-            logger.info("Cluster %s, group %s: %s.", self.name, name, usage.sentence())
-        # The scheduler says goodbye to its workers: those it can reach end by themselves.
-        with suppress(Exception):
-            await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)
-        self.shutdown_scheduler = False  # the parent class would try to reach it
-        await self.engine.close()
-        for job in self._created:
-            job.over()
-
-    async def _follow_scheduler(self) -> None:
-        """Close the cluster if the scheduler closes by itself, as after its ``idle_timeout``."""
-        await self.scheduler.finished()
-        if self._ending is None:
-            await self.finish("the Dask scheduler has closed; its jobs are cancelled")
-
 
 def _checked(job_class: type) -> type[BatchJob]:
     """Refuse job classes whose changes would not reach the queue."""
@@ -490,7 +327,3 @@ def _checked(job_class: type) -> type[BatchJob]:
             " template (docs/templates.md)"
         )
     return job_class
-
-
-def _suffix(worker: str, *, grouped: bool) -> str:
-    return f"-{worker.rpartition('-')[2]}" if grouped else ""

@@ -7,19 +7,21 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import dask.config
 from distributed.core import Status
+from distributed.deploy.cluster import Cluster as DaskCluster
 from tornado.ioloop import PeriodicCallback
 
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.credentials import SECURITY, Credentials
-from jobclusters.elastic import ElasticCluster
 from jobclusters.entry import HEARTBEAT, Phase
 from jobclusters.idle import Activity, Vigil
+from jobclusters.looking import LookingCluster
 from jobclusters.registry import Presence
 from jobclusters.service import Service
 from jobclusters.state import JobState
@@ -28,6 +30,12 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks whether the cluster is still used.
 LOOK = 1.0
+
+
+#: Seconds between two looks at what is used, and at jobs whose walltime ends.
+RENEWAL = 2.0
+#: Seconds in which the scheduler may say goodbye to its workers.
+GOODBYE = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Held:
     lifetime: float | None = None
 
 
-class LastingCluster(ElasticCluster):
+class LastingCluster(LookingCluster):
     """The part of a cluster that others can find and ask, and that ends by itself."""
 
     _held: Held
@@ -157,6 +165,87 @@ class LastingCluster(ElasticCluster):
         if self._noted or self._held.presence.entry.named:
             self._held.presence.ended(self._why or f"closed by its owner, process {os.getpid()}")
         self._over.set()
+
+    # -- beginning and end ------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        first = self.status is Status.created
+        await super()._start()
+        if first and self.status is Status.running:
+            self.engine.start()
+            self.periodic_callbacks["renewal"] = renewal = PeriodicCallback(self._renew, RENEWAL * 1000)
+            renewal.start()
+            self._following = asyncio.ensure_future(self._follow_scheduler())
+            self._appear()
+
+    def __await__(self) -> Generator[Any, Any, LastingCluster]:
+        yield from super().__await__()
+        yield from self.engine.queue.settle().__await__()
+        if (trouble := self.engine.trouble()) is not None:
+            raise trouble
+        return self
+
+    async def _wait_for_workers(self, n_workers: int = 0, timeout: float | None = None) -> None:
+        """Wait as Dask does, but not for jobs that won't come."""
+        arriving = asyncio.ensure_future(super()._wait_for_workers(n_workers, timeout))
+        try:
+            while not (await asyncio.wait([arriving], timeout=0.2))[0]:
+                if (trouble := self.engine.trouble()) is not None:
+                    raise trouble
+        finally:
+            arriving.cancel()
+        await arriving
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        """Hear of workers that came or went. What became of their jobs is the batch system's to tell: ask it soon."""
+        if op == "add":
+            self.engine.arrived([worker["name"] for worker in msg["workers"].values()])
+        elif msg not in self.scheduler_info["workers"]:
+            return
+        # SpecCluster's would close jobs by their workers' names.
+        DaskCluster._update_worker_status(self, op, msg)  # noqa: SLF001 -- the parent's parent
+        self.engine.watch.hurry()
+
+    async def _close(self) -> None:
+        if self._ending is None and self.status in (Status.running, Status.failed):
+            self._ending = asyncio.ensure_future(self._end())
+        if self._ending is not None:
+            await self._ending
+        await super()._close()
+        self.scheduler_info["workers"] = {}
+        self._tidy()
+        self._disappear()
+
+    def _tidy(self) -> None:
+        """Remove credentials that nobody needs any more."""
+        if self._credentials is not None:
+            self._credentials.remove()
+            if self._credentials.files is not self.files:
+                self._credentials.files.remove()
+
+    async def _end(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stop()
+        await self._correct_state()  # what was just asked for becomes known to the engine, which lets it go
+        with self._changing:
+            for group in self.groups.values():
+                group.wanted, group.policy = 0, None
+            self.worker_spec.clear()
+        for name, usage in self.usage.items():
+            logger.info("Cluster %s, group %s: %s.", self.name, name, usage.sentence())
+        # The scheduler says goodbye to its workers: those it can reach end by themselves.
+        with suppress(Exception):
+            await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)
+        self.shutdown_scheduler = False  # the parent class would try to reach it
+        await self.engine.close()
+        for job in self._created:
+            job.over()
+
+    async def _follow_scheduler(self) -> None:
+        """Close the cluster if the scheduler closes by itself, as after its ``idle_timeout``."""
+        await self.scheduler.finished()
+        if self._ending is None:
+            await self.finish("the Dask scheduler has closed; its jobs are cancelled")
 
 
 def timeouts(call: Any) -> dict[str, float | None]:
