@@ -52,7 +52,7 @@ class AskingCluster(NotebookCluster, WaitingCluster):
     _entry: Entry | None
     _view: View
     _history: deque[Step]
-    _looking: bool
+    _looking: asyncio.Lock
 
     async def _find_out(self) -> None:
         """Find out what became of a cluster that doesn't answer."""
@@ -76,15 +76,13 @@ class AskingCluster(NotebookCluster, WaitingCluster):
             logger.warning("Cluster %s: %s.", self.name, notice)
 
     async def _look(self) -> None:
-        if self.status is not Status.running or self._looking:
-            return
-        self._looking = True
-        try:
-            await asyncio.wait_for(self._refresh(), finding.ANSWER)
-        except (OSError, asyncio.TimeoutError):
-            await self._find_out()
-        finally:
-            self._looking = False
+        async with self._looking:  # a look that has begun before may not see what was just done
+            if self.status is not Status.running:
+                return
+            try:
+                await asyncio.wait_for(self._refresh(), finding.ANSWER)
+            except (OSError, asyncio.TimeoutError):
+                await self._find_out()
 
     def _seen(self) -> View:
         """Give the latest view: in an event loop the one that is there, else one of now."""

@@ -9,6 +9,9 @@ import stat
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import dask.config
@@ -98,7 +101,7 @@ class ClusterFiles:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.mkdir(mode=0o700, exist_ok=not fresh)
             if (owner := self.path.stat()).st_uid != os.getuid():
-                raise InvalidRequest(f"{self.path} belongs to {_user(owner.st_uid)}; {_HINT}")
+                raise InvalidRequest(f"{self.path} belongs to {user_name(owner.st_uid)}; {_HINT}")
             if stat.S_IMODE(owner.st_mode) != 0o700:
                 self.path.chmod(0o700)
         except FileExistsError:
@@ -116,15 +119,10 @@ class ClusterFiles:
         InvalidRequest
             If the directory can't be written to.
         """
-        data = text.encode() if isinstance(text, str) else text
         target = self.path / name
         try:
-            number, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self.path)  # its mode is 0600
-            with os.fdopen(number, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(number)
-            os.replace(temporary, target)
+            with _opened(self.path) as place:
+                _write(place, name, text.encode() if isinstance(text, str) else text)
         except OSError as error:
             raise InvalidRequest(f"{target} can't be written: {error.strerror}; {_HINT}") from None
         return target
@@ -140,6 +138,31 @@ class ClusterFiles:
         """Note how the cluster stands."""
         self.write("entry.json", entry.to_json())
 
+    def update(self, entry: Entry) -> bool:
+        """Note how the cluster stands, unless its name has gone to another, whose directory this is then.
+
+        Returns
+        -------
+        bool
+            Whether it is noted.
+
+        Raises
+        ------
+        InvalidRequest
+            If the directory can't be written to.
+        """
+        try:
+            with _opened(self.path) as place:  # another one's has the same path, but would not be this one
+                with open("entry.json", opener=partial(os.open, dir_fd=place)) as file:
+                    if Entry.from_json(file.read()).run != entry.run:
+                        return False
+                _write(place, "entry.json", entry.to_json().encode())
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            return False
+        except OSError as error:
+            raise InvalidRequest(f"{self.path} can't be written: {error.strerror}; {_HINT}") from None
+        return True
+
     def entry(self) -> Entry | None:
         """Read how the cluster stands; None if nothing is noted.
 
@@ -152,8 +175,8 @@ class ClusterFiles:
         try:
             if (owner := file.stat().st_uid) != os.getuid():
                 raise InvalidRequest(
-                    f"the name {self.path.name!r} is held by a cluster of {_user(owner)} in {self.path.parent}: choose"
-                    f" another name, or {_HINT}"
+                    f"the name {self.path.name!r} is held by a cluster of {user_name(owner)} in {self.path.parent}:"
+                    f" choose another name, or {_HINT}"
                 )
             return Entry.from_json(file.read_text())
         except FileNotFoundError:
@@ -174,7 +197,7 @@ class ClusterFiles:
             return
         if owner != os.getuid():
             raise InvalidRequest(
-                f"the name {self.path.name!r} is held by {_user(owner)} in {self.path.parent}; {_HINT}"
+                f"the name {self.path.name!r} is held by {user_name(owner)} in {self.path.parent}; {_HINT}"
             )
 
     def beat(self) -> None:
@@ -209,7 +232,33 @@ class ClusterFiles:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _user(number: int) -> str:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def _write(place: int, name: str, data: bytes) -> None:
+    """Write a file of an open directory, at once as a whole."""
+    temporary = f".{name}.{uuid.uuid4().hex}"
+    number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(number)
+        os.replace(temporary, name, src_dir_fd=place, dst_dir_fd=place)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=place)
+        raise
+
+
+def user_name(number: int) -> str:
+    """Name a user; in some containers a user has no name."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:

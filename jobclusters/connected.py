@@ -69,7 +69,7 @@ class ConnectedCluster(AskingCluster):
         self._starting = start
         self._entry: Entry | None = None
         self._view = View()
-        self._looking = False
+        self._looking = asyncio.Lock()
         self._beginning: asyncio.Task[Any] | None = None
         #: What the adaptive scaler has decided, and why: the newest last.
         self._history: deque[Step] = deque(maxlen=1000)
@@ -163,8 +163,9 @@ class ConnectedCluster(AskingCluster):
 
     async def _end(self) -> None:
         """Close the cluster, and wait until its jobs are gone."""
-        with suppress(OSError, QueueError):
-            await self._call("close", why=f"closed by process {os.getpid()} on {socket.gethostname()}")
+        why = f"closed by process {os.getpid()} on {socket.gethostname()}"
+        with suppress(OSError, QueueError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._call("close", why=why), finding.ANSWER)
         deadline = time.monotonic() + CLOSING
         while time.monotonic() < deadline:
             entry = await asyncio.to_thread(self.files.entry)

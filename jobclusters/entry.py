@@ -7,7 +7,9 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import get_type_hints
 
+from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest
 from jobclusters.state import JobState
 
@@ -99,12 +101,18 @@ class Entry:
         ValueError
             If it isn't an entry.
         """
-        fields = {field.name for field in dataclasses.fields(cls)}
+        types = get_type_hints(cls)
         found = json.loads(text)
         if not isinstance(found, dict) or not {"name", "run", "system", "head"} <= found.keys():
             raise ValueError("it is not the entry of a cluster")
-        known = {key: value for key, value in found.items() if key in fields}
-        return cls(**{**known, "phase": Phase(known.get("phase", Phase.STARTING))})
+        known = {key: value for key, value in found.items() if key in types}
+        known["phase"] = Phase(known.get("phase", Phase.STARTING))
+        for key, value in known.items():
+            if not isinstance(value, (int, float) if types[key] is float else types[key]):
+                raise ValueError(f"its {key} can't be {value!r}")
+        if known["system"] not in DIALECTS:
+            raise ValueError(f"this version knows no batch system {known['system']!r}")
+        return cls(**known)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ async def find(files: ClusterFiles) -> Found | None:
     found = await look(files)
     if found is None or found.standing is not Standing.GONE:
         return found
-    await sweep(files, found.entry.system, found.sentence)
+    await sweep(files, found.entry, found.sentence)
     return Found(found.entry, Standing.ENDED, found.sentence)
 
 

@@ -1,8 +1,8 @@
-"""The head of a cluster as a program of its own: ``python -m jobclusters.head DIRECTORY``, in a job or detached.
+"""The head of a cluster as a program of its own: ``python -m jobclusters.head DIRECTORY RUN``, in a job or detached.
 
 It makes the cluster that is described in the directory, notes there where its scheduler answers, and stays until the
-cluster is closed. ``--sweep DIRECTORY`` looks afterwards whether a head has ended without closing, and clears away
-what it left in the queue.
+cluster is closed. The run tells the cluster from one that may have got its name since. ``--sweep DIRECTORY RUN`` looks
+afterwards whether a head has ended without closing, and clears away what it left in the queue.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from typing import Any
 
 import dask.config
+from distributed.core import Status
 
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.entry import Entry, Phase
+from jobclusters.errors import QueueError
 from jobclusters.janitor import sweep
 from jobclusters.registry import Presence, owner
 
@@ -28,15 +31,16 @@ logger = logging.getLogger("jobclusters.head")
 
 def main(arguments: list[str]) -> int:
     """Run a head, or sweep after one; give the exit status."""
-    files = ClusterFiles(arguments[-1])
+    *options, directory, run = arguments
+    files = ClusterFiles(directory)
     if not files.path.is_dir():
         print(f"{files.path} isn't there on this machine: set jobclusters.directory to one that all nodes see")  # noqa: T201
         return 3
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
     entry = files.entry()
-    if entry is None:
+    if entry is None or entry.run != run:
         return 3
-    if arguments[0] == "--sweep" or entry.phase is not Phase.STARTING:
+    if "--sweep" in options or entry.phase is not Phase.STARTING:
         return _sweep(files, entry)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -52,7 +56,7 @@ def _sweep(files: ClusterFiles, entry: Entry) -> int:
     """Clear away what a head left that has not closed; also of a first run of this job, where it is its second."""
     if entry.phase is not Phase.ENDED:
         logger.error("The head of cluster %s ended without closing it: its jobs are cancelled.", entry.name)
-        asyncio.run(sweep(files, entry.system, "its head ended without closing it"))
+        asyncio.run(sweep(files, entry, "its head ended without closing it"))
     return 0
 
 
@@ -74,14 +78,28 @@ async def _run(files: ClusterFiles, entry: Entry) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     cluster = order.cls(**order.keywords, asynchronous=True, head=Held(presence, order.lifetime))
+    why = "its head was told to end: the batch system, or somebody, sent it TERM"
     try:
-        await cluster
+        await _begin(cluster)
         ended = asyncio.ensure_future(cluster.finished())
         killed = asyncio.ensure_future(told.wait())
         await asyncio.wait([ended, killed], return_when=asyncio.FIRST_COMPLETED)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise
     finally:
-        await cluster.finish("its head was told to end: the batch system, or somebody, sent it TERM")
+        await cluster.finish(why)
     logger.info("The cluster has ended: %s.", presence.entry.why)
+
+
+async def _begin(cluster: Any) -> None:
+    """Start a cluster; what becomes of its jobs is told to those who wait for workers."""
+    try:
+        await cluster
+    except QueueError as error:
+        if cluster.status is not Status.running:
+            raise
+        logger.error("%s", error)  # noqa: TRY400 -- no bug of ours
 
 
 if __name__ == "__main__":

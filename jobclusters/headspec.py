@@ -130,12 +130,12 @@ def head_spec(call: Call, site: Site, name: str) -> JobSpec:
     return replace(spec, software=NO_SOFTWARE if own_python else spec.software, requeue=False)
 
 
-def with_files(spec: JobSpec, directory: Path, python: str) -> JobSpec:
+def with_files(spec: JobSpec, directory: Path, run: str, python: str) -> JobSpec:
     """Tell a head's job where its files are; what follows the head there looks whether it has left something behind."""
-    leftovers = f"{shlex.quote(python)} -m jobclusters.head --sweep {shlex.quote(str(directory))}"
+    leftovers = shlex.join([python, "-m", "jobclusters.head", "--sweep", str(directory), run])
     return replace(
         spec,
-        head=str(directory),
+        head=(str(directory), run),
         python=(python,),
         worker_args=(),
         versions=None,

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from jobclusters.clusterfiles import ClusterFiles
-from jobclusters.entry import Phase
+from jobclusters.entry import Entry, Phase
 from jobclusters.errors import InvalidRequest, QueueError
 
 #: What was submitted, in the cluster's directory.
@@ -151,14 +151,24 @@ def written(files: ClusterFiles) -> dict[str, list[str]]:
     return submissions if note(submissions, text.splitlines(keepends=True)[: text.count("\n")]) else {}
 
 
-async def sweep(files: ClusterFiles, system: str, why: str) -> None:
+async def sweep(files: ClusterFiles, entry: Entry, why: str) -> None:
     """Cancel what a cluster without an owner has left in the queue, and note how it ended."""
-    if system == "local":
-        for token in _tokens(files):
+    tokens, submissions = _tokens(files), written(files)
+    if _run(files) != entry.run:  # its name has gone to another cluster, and so has its directory
+        return
+    if entry.system == "local":
+        for token in tokens:
             await asyncio.to_thread(_clean_up, token)
     else:
-        await clean(system, written(files))
-    bury(files, why)
+        await clean(entry.system, submissions)
+    bury(files, entry.run, why)
+
+
+def _run(files: ClusterFiles) -> str | None:
+    with suppress(InvalidRequest, OSError):
+        entry = files.entry()
+        return entry.run if entry else None
+    return None
 
 
 def _tokens(files: ClusterFiles) -> set[str]:
@@ -174,15 +184,16 @@ def _clean_up(token: str) -> None:
     clean_up(token, wait=5)
 
 
-def bury(files: ClusterFiles, why: str) -> None:
+def bury(files: ClusterFiles, run: str, why: str) -> None:
     """Note how a cluster without an owner ended; what was secret goes, and all if it had no name to be asked for."""
     with suppress(InvalidRequest, OSError):
         entry = files.entry()
-        if entry is None or not entry.named:
+        if entry is None or entry.run != run:
+            return
+        if not entry.named:
             files.remove()
-        elif entry.phase is not Phase.ENDED:
-            files.put(replace(entry, phase=Phase.ENDED, why=why))
-        files.remove_secrets()
+        elif entry.phase is Phase.ENDED or files.update(replace(entry, phase=Phase.ENDED, why=why)):
+            files.remove_secrets()
 
 
 async def clean(system: str, submissions: dict[str, list[str]]) -> None:
@@ -219,6 +230,7 @@ def main(system: str, token: str = "", directory: str = "") -> None:
     """Run as a process of its own, which Ctrl-C and a closed terminal don't reach."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    run = _run(ClusterFiles(directory)) if directory else None
     submissions = listen()
     if submissions is None:
         return
@@ -226,8 +238,8 @@ def main(system: str, token: str = "", directory: str = "") -> None:
         _clean_up(token)
     else:
         asyncio.run(clean(system, submissions))
-    if directory:
-        bury(ClusterFiles(directory), "the process that held it has ended without closing it")
+    if run:
+        bury(ClusterFiles(directory), run, "the process that held it has ended without closing it")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ class LastingCluster(LookingCluster):
         presence = self._held.presence
         self._service = Service(self, presence.entry.run)
         self.scheduler.handlers["jobclusters"] = self._service.answer
-        if presence.entry.named or self._noted:
+        if presence.entry.named or presence.entry.head != "process" or self._noted:
             self._be_noted()
         for name, look, seconds in (("vigil", self._watch_over, LOOK), ("heartbeat", self._beat, HEARTBEAT)):
             self.periodic_callbacks[name] = callback = PeriodicCallback(look, seconds * 1000)
@@ -102,6 +102,8 @@ class LastingCluster(LookingCluster):
         presence = self._held.presence
         if not self._noted:
             self.files.make()
+            if presence.entry.head == "process" and not presence.entry.named:
+                self.files.put(presence.entry)  # nobody has claimed its name
             self._share_credentials()
             self._noted = True
         if presence.entry.phase is not Phase.RUNNING and self.status is Status.running:

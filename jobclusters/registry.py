@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import logging
 import os
 import socket
 import time
@@ -16,12 +16,14 @@ from typing import Any
 import psutil
 
 from jobclusters import __version__
-from jobclusters.clusterfiles import ClusterFiles, root
+from jobclusters.clusterfiles import ClusterFiles, root, user_name
 from jobclusters.entry import Entry, Phase
 from jobclusters.errors import InvalidRequest
 
-#: Seconds after which a lock on a name is that of a dead process: it is held for moments.
-LOCK = 30.0
+logger = logging.getLogger(__name__)
+
+#: Seconds for which the same lock on a name must be seen until it is that of a dead process: it is held for moments.
+LOCK = 20.0
 #: Seconds for which a cluster that has ended is remembered.
 REMEMBERED = 7 * 24 * 3600.0
 
@@ -39,7 +41,7 @@ def new_entry(name: str, system: str, head: str, *, named: bool = True) -> Entry
         run=uuid.uuid4().hex,
         system=system,
         head=head,
-        user=getpass.getuser(),
+        user=user_name(os.getuid()),
         created=time.time(),
         version=__version__,
         **owner(),
@@ -94,7 +96,7 @@ def _forgotten(name: str) -> bool:
     return False
 
 
-def claim(entry: Entry, instead_of: str | None = None) -> Entry | None:
+def claim(entry: Entry) -> Entry | None:
     """Take a name for a cluster.
 
     Of two at once, one gets it.
@@ -103,8 +105,6 @@ def claim(entry: Entry, instead_of: str | None = None) -> Entry | None:
     ----------
     entry
         Of the new cluster.
-    instead_of
-        The run of one that had the name, and is gone.
 
     Returns
     -------
@@ -118,40 +118,62 @@ def claim(entry: Entry, instead_of: str | None = None) -> Entry | None:
     """
     files = directory(entry.name)
     ClusterFiles(files.path.parent).make()
+    gone = ClusterFiles(files.path.with_name(f".{entry.name}.{uuid.uuid4().hex[:8]}"))
     with _locked(files.path.with_name(f".{entry.name}.lock")):
         before = files.entry()
-        if before is not None and before.phase is not Phase.ENDED and before.run != instead_of:
+        if before is not None and before.phase is not Phase.ENDED:
             return before
         if files.path.exists():
-            gone = files.path.with_name(f".{entry.name}.{uuid.uuid4().hex[:8]}")
-            files.path.rename(gone)  # a moment; removing takes longer
-            ClusterFiles(gone).remove()
+            files.path.rename(gone.path)  # a moment; removing takes longer
         files.make(fresh=True)
         files.put(entry)
+    gone.remove()
     return None
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock on a name: a file that only one can make, on any file system."""
-    mine = uuid.uuid4().hex
+    seen, since = None, time.monotonic()
     while True:
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(mine)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             break
         except FileExistsError:
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > LOCK:
-                    path.unlink()
+            if (other := _identity(path)) != seen:
+                seen, since = other, time.monotonic()
+            elif other is not None and time.monotonic() - since > LOCK:
+                _break(path, other)
             time.sleep(0.02)
         except OSError as error:
             raise InvalidRequest(f"{path} can't be made: {error.strerror}; set jobclusters.directory") from None
+    mine = _identity(path)
     try:
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
+        if _identity(path) == mine:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _identity(lock: Path) -> tuple[int, int] | None:
+    """Tell a lock from others of this path."""
+    try:
+        found = lock.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _break(lock: Path, seen: tuple[int, int]) -> None:
+    """Take away the lock of a dead process, but not that of another one who has done the same a moment ago."""
+    aside = lock.with_name(f"{lock.name}.{uuid.uuid4().hex[:8]}")
+    with suppress(OSError):
+        lock.rename(aside)
+        if _identity(aside) != seen:
+            os.link(aside, lock)
+    with suppress(OSError):
+        aside.unlink()
 
 
 class Presence:
@@ -169,10 +191,10 @@ class Presence:
         self.files = files
         self.entry = entry
 
-    def note(self, **changes: object) -> None:
-        """Note what has changed."""
+    def note(self, **changes: object) -> bool:
+        """Note what has changed; tell whether it could be, as the name may have gone to another cluster."""
         self.entry = replace(self.entry, **changes)  # type: ignore[arg-type]
-        self.files.put(self.entry)
+        return self.files.update(self.entry)
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -180,9 +202,13 @@ class Presence:
             self.files.beat()
 
     def ended(self, why: str) -> None:
-        """Note that the cluster has ended; one without a name leaves nothing."""
-        if self.entry.named:
-            self.note(phase=Phase.ENDED, why=why)
-            self.files.remove_secrets()
-        else:
+        """Note that the cluster has ended; one without a name leaves nothing, unless somebody waits for it to begin."""
+        begun = self.entry.phase is Phase.RUNNING or self.entry.head == "process"
+        if begun and not self.entry.named:
             self.files.remove()
+            return
+        try:
+            if self.note(phase=Phase.ENDED, why=why):
+                self.files.remove_secrets()
+        except (InvalidRequest, OSError) as error:  # it has ended all the same
+            logger.error("The end of cluster %s can't be noted: %s", self.entry.name, error)  # noqa: TRY400 -- said

@@ -67,7 +67,7 @@ class JobSpec:
     directory
         Of the cluster, for workers that find its head gone; None where there is no cluster.
     head
-        In the job of a cluster's head, the directory of the cluster; None in jobs of workers.
+        In the job of a cluster's head, the directory and the run of the cluster; None in jobs of workers.
     """
 
     system: str
@@ -114,7 +114,7 @@ class JobSpec:
     prologue: tuple[str, ...] = ()
     epilogue: tuple[str, ...] = ()
     directory: str | None = None
-    head: str | None = None
+    head: tuple[str, ...] | None = None
 
     @property
     def worker_per_gpu(self) -> bool:

@@ -126,7 +126,7 @@ class Start:
             files=None if self._alone else self._files,
             guarded=not self._alone,
         )
-        spec = with_files(self._head.spec, self._files.path, sys.executable)  # type: ignore[arg-type]
+        spec = with_files(self._head.spec, self._files.path, self._presence.entry.run, sys.executable)  # type: ignore[arg-type]
         record = JobRecord("head-0", 0, replace(spec, worker_name="head-0"))
         engine.start()
         engine.queue.submit(record)
@@ -142,7 +142,7 @@ class Start:
         with log:
             self._process = await asyncio.to_thread(
                 subprocess.Popen,
-                [sys.executable, "-m", "jobclusters.head", str(self._files.path)],
+                [sys.executable, "-m", "jobclusters.head", str(self._files.path), self._presence.entry.run],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -157,7 +157,9 @@ class Start:
                 if entry.phase is Phase.RUNNING:
                     return
                 if entry.phase is Phase.ENDED:
-                    raise JobsFailed(f"the head of cluster {entry.name} has ended: {entry.why}")
+                    raise JobsFailed(
+                        f"the head of cluster {entry.name} has ended: {entry.why}. It printed:\n{self._printed()}"
+                    )
             self._raise_trouble()
             if self._engine is not None and (summary := self._engine.summary()) != told:
                 logger.info("The head of cluster %s: %s.", self._presence.entry.name, told := summary)
@@ -179,8 +181,10 @@ class Start:
     async def _give_up(self, why: str) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
+            try:
                 await asyncio.to_thread(self._process.wait, 60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
         if self._engine is not None:
             await self._engine.close()
         entry: Entry | None = None
@@ -188,3 +192,5 @@ class Start:
             entry = self._files.entry()
         if entry is not None and entry.run == self._presence.entry.run and entry.phase is not Phase.ENDED:
             self._presence.ended(why)
+        if not self._presence.entry.named:
+            self._files.remove()
