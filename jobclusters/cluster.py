@@ -143,7 +143,7 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
             self._make({"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
         except BaseException as error:
             if self._claimed is not None:  # the name is free again
-                self._claimed.presence.ended(f"it could not be made: {str(error) or type(error).__name__}")
+                self._claimed.presence.ended(f"it could not be made: {type(error).__name__}: {error}")
             raise
 
     def _make(self, given: Mapping[str, Any], configuration: str | Configuration | None) -> None:

@@ -70,6 +70,6 @@ async def _until_ended(files: ClusterFiles) -> None:
         if found is None or found.standing is Standing.ENDED:
             return
         if found.standing is Standing.GONE:
-            await sweep(files, found.entry.system, "it was told to end before its scheduler was there")
+            await sweep(files, found.entry, "it was told to end before its scheduler was there")
             return
         await asyncio.sleep(LOOK)

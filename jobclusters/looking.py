@@ -88,7 +88,8 @@ class LookingCluster(ElasticCluster):
         )
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, jobs: {self.engine.summary()})"
+        text = super().__repr__()[:-1].removeprefix(self._name)  # Dask's begins with the name where there is one
+        return f"{type(self).__name__}{text}, jobs: {self.engine.summary()})"
 
 
 def _suffix(worker: str, *, grouped: bool) -> str:

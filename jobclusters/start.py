@@ -158,7 +158,7 @@ class Start:
                     return
                 if entry.phase is Phase.ENDED:
                     raise JobsFailed(
-                        f"the head of cluster {entry.name} has ended: {entry.why}. It printed:\n{self._printed()}"
+                        f"the head of cluster {entry.name} has ended: {entry.why}. It printed:\n{self._files.printed()}"
                     )
             self._raise_trouble()
             if self._engine is not None and (summary := self._engine.summary()) != told:
