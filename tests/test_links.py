@@ -86,7 +86,7 @@ def test_a_taken_port_is_another_ones():
 
 
 def page(address):
-    with urllib.request.urlopen(address, timeout=20) as answer:
+    with urllib.request.urlopen(address, timeout=100) as answer:
         return answer.status
 
 
