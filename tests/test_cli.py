@@ -358,7 +358,7 @@ def test_ctrl_c_leaves_nothing_behind():
     while "cluster.scale" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert errors.endswith("Interrupted.\n")

@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 #: Of the probe, where nothing says how large workers are.
 SMALL = {"worker_cpu": 1, "worker_memory": "1 GB"}
-#: Of the probe.
-WALLTIME = "1 min"
+#: Of the probe: most of it is for importing Dask, which a shared file system may make slow.
+WALLTIME = "2 min"
 
 _COLOURS = {"ok": "green", "wrong": "red", "unchecked": "yellow"}
 
@@ -67,8 +67,9 @@ def command(
 ) -> None:
     """Check the way from this machine to a worker.
 
-    A job of a minute looks at it from a node, in a worker's place; it is cancelled and cleaned up whatever happens.
-    Each line says that something is ok, or what is wrong and what to do. Exit status 1 if anything is wrong.
+    A job of two minutes at most looks at it from a node, in a worker's place; it is cancelled and cleaned up whatever
+    happens. Each line says that something is ok, or what is wrong and what to do. Exit status 1 if anything is
+    wrong.
     """
     from jobclusters import doctor
 
