@@ -353,7 +353,8 @@ def test_demo_runs():
     assert "Jobs left in the queue: 0." in done.stdout
 
 
-def test_ctrl_c_leaves_nothing_behind():
+def test_ctrl_c_leaves_nothing_behind(configure):
+    configure("jobqueue: {local: {job-script-prologue: [sleep 600]}}")  # it isn't to be over before
     process = subprocess.Popen([PROGRAM, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while "cluster.scale" not in process.stdout.readline():
         assert process.poll() is None
