@@ -192,8 +192,9 @@ def bury(files: ClusterFiles, run: str, why: str) -> None:
             return
         if not entry.named:
             files.remove()
-        elif entry.phase is Phase.ENDED or files.update(replace(entry, phase=Phase.ENDED, why=why)):
-            files.remove_secrets()
+        elif entry.phase is not Phase.ENDED:
+            files.remove_secrets()  # first: from then on the name, and its directory, may be another's
+            files.update(replace(entry, phase=Phase.ENDED, why=why))
 
 
 async def clean(system: str, submissions: dict[str, list[str]]) -> None:

@@ -208,7 +208,9 @@ class Presence:
             self.files.remove()
             return
         try:
-            if self.note(phase=Phase.ENDED, why=why):
-                self.files.remove_secrets()
+            noted = self.files.entry()
+            if noted is not None and noted.run == self.entry.run:
+                self.files.remove_secrets()  # first: from then on the name, and its directory, may be another's
+            self.note(phase=Phase.ENDED, why=why)
         except (InvalidRequest, OSError) as error:  # it has ended all the same
             logger.error("The end of cluster %s can't be noted: %s", self.entry.name, error)  # noqa: TRY400 -- said
