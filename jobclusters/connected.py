@@ -15,7 +15,7 @@ from typing import Any
 from distributed.core import Status, rpc
 from tornado.ioloop import PeriodicCallback
 
-from jobclusters import finding
+from jobclusters import __version__, finding
 from jobclusters.adaptive import Step
 from jobclusters.asking import AskingCluster
 from jobclusters.clusterfiles import ClusterFiles
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 LOOK = 2.0
 #: Seconds between two looks whether a cluster that is starting or ending has.
 SOON = 0.5
+#: Seconds for which a scheduler may be too busy to answer.
+PATIENCE = 30.0
 #: Seconds in which a cluster should have closed.
 CLOSING = 120.0
 
@@ -105,6 +107,11 @@ class ConnectedCluster(AskingCluster):
         if starting is not None:
             await starting.run()
         entry = self._entry = await self._running()
+        if entry.version != __version__:
+            logger.warning(
+                "Cluster %s runs jobclusters %s, and this is %s: where something fails, give both the same.",
+                *(entry.name, entry.version, __version__),
+            )
         self.security = finding.security(self.files, entry)
         arguments = self.security.get_connection_args("client") if self.security else {}
         self.scheduler_comm = rpc(entry.scheduler, connection_args=arguments)
@@ -117,6 +124,7 @@ class ConnectedCluster(AskingCluster):
     async def _running(self) -> Entry:
         """Wait until the scheduler is there."""
         told = ""
+        patient_until = time.monotonic() + PATIENCE
         while True:
             found = await finding.find(self.files)
             if found is None or found.standing is Standing.ENDED:
@@ -124,7 +132,7 @@ class ConnectedCluster(AskingCluster):
                 raise QueueError(f"cluster {self.files.path.name!r} has ended: {why}")
             if found.standing is Standing.RUNNING:
                 return found.entry
-            if found.standing is Standing.SILENT:
+            if found.standing is Standing.SILENT and time.monotonic() > patient_until:
                 raise QueueError(
                     f"cluster {self.files.path.name!r} can't be reached from here: {found.sentence}. If it is gone,"
                     f" remove {self.files.path}"
