@@ -11,7 +11,9 @@ import asyncio
 import logging
 import os
 import pickle
+import shutil
 import signal
+import socket
 import sys
 import traceback
 from contextlib import suppress
@@ -22,7 +24,7 @@ from distributed.core import Status
 
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.entry import Entry, Phase
-from jobclusters.errors import QueueError
+from jobclusters.errors import NoBatchSystem, QueueError
 from jobclusters.janitor import sweep
 from jobclusters.registry import Presence, owner
 
@@ -69,7 +71,13 @@ async def _run(files: ClusterFiles, entry: Entry) -> None:
     from jobclusters.dialects import DIALECTS
     from jobclusters.lasting import Held
 
-    variable = DIALECTS[entry.system].job_variable
+    dialect = DIALECTS[entry.system]
+    if entry.head == "job" and shutil.which(dialect.probe) is None:
+        raise NoBatchSystem(
+            f"{dialect.probe} is not on the PATH of {socket.gethostname()}, where the head runs: job_script_prologue="
+            " can put it there; with head='detached' the head runs on the machine where you are"
+        )
+    variable = dialect.job_variable
     job_id = os.environ.get(variable) if entry.head == "job" and variable else None
     presence = Presence(files, entry)
     presence.note(**owner(), job_id=job_id or entry.job_id)

@@ -137,7 +137,7 @@ def read_timeout(key: str, value: object) -> float | None:
         return None
     try:
         seconds = 0.0 if value is True else float(parse_timedelta(value))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, AttributeError, LookupError):  # as the parser meets lists or ""
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise InvalidRequest(f"{key} must be a time such as '20 minutes', or None for never, not {value!r}")
