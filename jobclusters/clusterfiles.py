@@ -44,6 +44,8 @@ def root() -> Path:
     path = config.expand(str(value))
     if not value or not os.path.isabs(path):
         raise InvalidRequest(f"jobclusters.directory must be an absolute path or begin with ~, not {value!r}; {_HINT}")
+    if not path.isprintable():
+        raise InvalidRequest(f"jobclusters.directory can't be {path!r}: no job script can hold it; {_HINT}")
     return Path(path)
 
 

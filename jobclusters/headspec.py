@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from jobclusters.call import Call
-from jobclusters.errors import Problems, unknown
+from jobclusters.errors import InvalidRequest, Problems, unknown
 from jobclusters.layers import Layer, Site
 from jobclusters.request import resolve_layers
 from jobclusters.software import NO_SOFTWARE
@@ -115,12 +116,18 @@ def head_spec(call: Call, site: Site, name: str) -> JobSpec:
     if (size := call.value("scheduler_size")) is not None:
         own["worker_size"] = size
     cpu, memory = call.value("scheduler_cpu"), call.value("scheduler_memory")
-    if size is None or cpu is not None or memory is not None:
-        own |= {"worker_cpu": cpu or CPU, "worker_memory": memory or MEMORY}
+    if size is None:
+        own |= {"worker_cpu": CPU if cpu is None else cpu, "worker_memory": MEMORY if memory is None else memory}
+    elif cpu is not None or memory is not None:
+        both = "scheduler_size, and scheduler_cpu or scheduler_memory"
+        raise InvalidRequest(f"{both}: each says how large the head's job is; give only one of them")
     if (queue := call.value("scheduler_queue")) is not None:
         own["queue"] = queue
     layer: Layer = ("the head", {**shared, **own})
-    spec, _ = resolve_layers(call.dialect, [layer], site, "head", NO_SCHEDULER)
+    try:
+        spec, _ = resolve_layers(call.dialect, [layer], site, "head", NO_SCHEDULER)
+    except InvalidRequest as error:
+        raise InvalidRequest(map(_in_its_words, error.problems)) from None
     queue_found = site.queues.get(spec.queue or "")
     if call.value("scheduler_walltime") is None and queue_found is not None and queue_found.walltime is not None:
         spec = replace(spec, walltime=queue_found.walltime)  # it has to outlast its workers
@@ -128,6 +135,11 @@ def head_spec(call: Call, site: Site, name: str) -> JobSpec:
         Problems([f"scheduler_size={size!r} has GPUs, which a scheduler doesn't use: take one without"]).raise_any()
     own_python = spec.software.own_python
     return replace(spec, software=NO_SOFTWARE if own_python else spec.software, requeue=False)
+
+
+def _in_its_words(problem: str) -> str:
+    """Name the keywords that were given."""
+    return "the head: " + re.sub(r"\bworker_(size|cpu|memory)\b", r"scheduler_\1", problem)
 
 
 def with_files(spec: JobSpec, directory: Path, run: str, python: str) -> JobSpec:

@@ -10,7 +10,9 @@ import dask.config
 import yaml
 
 from jobclusters import config
+from jobclusters.call import read_call
 from jobclusters.dialects import DIALECTS
+from jobclusters.headspec import head_spec, with_files
 from jobclusters.request import resolve
 from jobclusters.script import render
 
@@ -38,6 +40,13 @@ def script(
     with dask.config.set({f"jobclusters.spot.{system}": spot or {}}):
         spec = resolve(dialect, keywords, site(dialect), worker_name, "tcp://10.0.0.1:8786")
     return render(replace(spec, first=first, count=count, exclude=exclude), dialect, template_dirs)
+
+
+def head_script(case, directory="/home/me/.jobclusters/clusters/production"):
+    """Render what the cluster "production" would submit for its head."""
+    dialect = DIALECTS[case.partition("-")[0]]
+    spec = head_spec(read_call(dialect, HEADS[case]), site(dialect), "production")
+    return render(with_files(spec, Path(directory), "run0", "python"), dialect)
 
 
 SMALL = {"cores": 1, "memory": "1 GiB"}
@@ -169,6 +178,25 @@ def _cases(system):
 
 
 CASES = {case: keywords for system in DIALECTS for case, keywords in _cases(system)}
+#: The jobs of heads.
+HEADS = {
+    f"{system}-{case}": {**SMALL, **NEEDED.get(system, {}), **keywords}
+    for system in DIALECTS
+    if system != "local"
+    for case, keywords in {
+        "head": {"head": "job"},
+        "head-full": {
+            "scheduler_size": "large",
+            "queue": "normal",
+            "scheduler_queue": "services",
+            "scheduler_walltime": "7-00:00:00",
+            "account": "physics",
+            "software": {"modules": ["gcc/12"]},
+            "job_script_prologue": ["export SITE=1"],
+            "worker_is_spot": True,
+        },
+    }.items()
+}
 #: All sizes of a system stand in one file.
 SIZES = {
     f"{system}-sizes": {size: {"worker_size": size, **NEEDED.get(system, {})} for size in OURS["sizes"]}

@@ -333,6 +333,15 @@ def test_the_place_must_be_absolute(value):
         names()
 
 
+@pytest.mark.parametrize("value", ["/a\nreboot", "/a\tb", "/a\x00b"])
+def test_the_place_can_stand_in_a_script(value):
+    with (
+        dask.config.set({"jobclusters.directory": value}),
+        pytest.raises(InvalidRequest, match="no job script can hold"),
+    ):
+        names()
+
+
 def test_where_nothing_was_ever_noted_there_are_no_names():
     assert names() == []
 

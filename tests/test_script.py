@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from golden import CASES, SILENT, SIZES, SMALL, script, site
+from golden import CASES, HEADS, SILENT, SIZES, SMALL, script, site
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -66,7 +66,10 @@ def test_sizes(case, request):
 
 
 def test_there_are_no_other_scripts():
-    assert {file.name for file in SCRIPTS.iterdir()} == {*(f"{c}.sh" for c in CASES), *(f"{c}.txt" for c in SIZES)}
+    assert {file.name for file in SCRIPTS.iterdir()} == {
+        *(f"{c}.sh" for c in (*CASES, *HEADS)),
+        *(f"{c}.txt" for c in SIZES),
+    }
 
 
 def changes(system, keywords, keyword):
@@ -98,7 +101,7 @@ def files(tmp_path_factory):
             _, *parts = re.split(r"^======== (.*)\n", file.read_text(), flags=re.MULTILINE)
             for size, text in zip(parts[::2], parts[1::2], strict=True):
                 (directory / f"{file.stem}-{size}.sh").write_text(text)
-    assert len(list(directory.iterdir())) == len(CASES) + sum(map(len, SIZES.values()))
+    assert len(list(directory.iterdir())) == len(CASES) + len(HEADS) + sum(map(len, SIZES.values()))
     return sorted(directory.iterdir())
 
 

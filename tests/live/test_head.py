@@ -1,0 +1,268 @@
+"""Heads in jobs of their own, and names: made, found again from other processes, lost and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+
+import dask.config
+import psutil
+import pytest
+from distributed import Client
+from distributed.core import Status
+
+from jobclusters import Cluster, JobsFailed, QueueError, finding
+from jobclusters.connected import ConnectedCluster
+from jobclusters.entry import Phase, Standing
+from jobclusters.registry import directory, names
+
+from .systems import call
+from .tools import PATIENCE, until
+
+#: Seconds within which everything of a dead head is gone.
+MINUTE = 60
+
+
+@pytest.fixture(autouse=True)
+def place(shared):
+    """What is noted of these clusters is on the file system that the nodes see, and nothing of it stays."""
+    path = shared / "noted"
+    with dask.config.set({"jobclusters.directory": str(path)}):
+        yield path
+        left = [file.name for file in path.rglob("*") if file.suffix in (".pem", ".pickle")]
+        assert left == []
+    until(lambda: not any("jobclusters.head" in line for line in _mine()))
+
+
+def _mine():
+    """Give the command lines of my processes on this machine."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.uids().real == os.getuid() and process.status() != psutil.STATUS_ZOMBIE:
+                yield " ".join(process.cmdline())
+
+
+class Named:
+    """A cluster's jobs as the batch system tells of them: the head's, and the workers'."""
+
+    def __init__(self, system, name):
+        self.heads = system.seen(f"dask-head-{name}")
+        self.workers = system.seen(f"live-{name}")
+
+    def living(self):
+        return self.heads.living() + self.workers.living()
+
+    def until_gone(self):
+        until(lambda: not self.living(), MINUTE)
+
+
+@pytest.fixture
+def head(system, keywords):
+    """Make clusters with a head in a job, or connect to them; end them whatever happens."""
+    made = []
+
+    def make_cluster(name, cls=None, **others):
+        own = {"scheduler_cpu": 1, "scheduler_memory": "1 GB", "job_name": f"live-{name}"}
+        made.append((cls or system.cluster)(name=name, **keywords(**{**own, **others})))
+        return made[-1]
+
+    yield make_cluster
+    for cluster in made:
+        if isinstance(cluster, ConnectedCluster) and cluster.status is Status.running:
+            cluster.shutdown()
+        cluster.close()
+
+
+@pytest.fixture
+def named(system):
+    return lambda name: Named(system, name)
+
+
+@pytest.fixture
+def notebook(system, keywords, place):
+    """Run programs that do what a notebook does; each line that one prints is a JSON value."""
+    running = []
+
+    def run(name, text, **others):
+        own = {"scheduler_cpu": 1, "scheduler_memory": "1 GB", "job_name": f"live-{name}"}
+        given = keywords(**{**own, **others})
+        program = "\n".join(
+            [
+                "import json, os, time, dask.config",
+                "from distributed import Client",
+                f"from jobclusters import {system.cluster.__name__} as Cluster",
+                "def tell(value): print(json.dumps(value), flush=True)",
+                "if __name__ == '__main__':",
+                f"    dask.config.set({{'jobclusters.directory': {str(place)!r}}})",
+                f"    cluster = Cluster(name={name!r}, **{given!r})",
+                *("    " + line.strip() for line in text.strip().splitlines()),
+            ]
+        )
+        path = place.with_name(f"notebook-{name}.py")
+        path.write_text(program)
+        process = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.tell = lambda: json.loads(process.stdout.readline())
+        running.append(process)
+        return process
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def standing(name):
+    found = asyncio.run(finding.look(directory(name)))
+    return found and found.standing
+
+
+def test_drill_notebook_killed_and_reconnected(head, notebook, named):
+    first = notebook(
+        "kept",
+        """
+        cluster.scale(jobs=2)
+        client = Client(cluster)
+        client.wait_for_workers(2, timeout=120)
+        client.datasets["answer"] = client.submit(lambda: 42)
+        tell(client.datasets["answer"].result())
+        time.sleep(600)
+        """,
+    )
+    assert first.tell() == 42
+    first.kill()
+    seen = named("kept")
+    assert (len(seen.heads.living()), len(seen.workers.living())) == (1, 2)
+    mine, other = head("kept"), head("kept", cls=Cluster)
+    with Client(mine) as client, Client(other) as second:
+        assert client.datasets["answer"].result(timeout=PATIENCE) == 42
+        assert second.datasets["answer"].result(timeout=PATIENCE) == 42
+        scheduler = client.run_on_scheduler(lambda: os.uname().nodename)
+    assert scheduler != os.uname().nodename
+    mine.close()
+    assert standing("kept") is Standing.RUNNING
+    other.shutdown_on_close = True
+    other.close()  # the second ends it
+    seen.until_gone()
+    assert directory("kept").entry().why.startswith("closed by process")
+
+
+def _held(system):
+    """Give a job that waits for ever."""
+    return {"job_extra_directives": list(system.held)}
+
+
+@pytest.mark.parametrize("how", ["cancelled", "killed"])
+def test_drill_head_lost(system, head, named, keywords, how):
+    cluster = head("lost", n_jobs=1)
+    cluster.wait_for_workers(1, timeout=PATIENCE)
+    other = head("lost")
+    other.add_group("waiting", n_jobs=1, **keywords(job_name="live-lost", **_held(system)))
+    seen = named("lost")
+    until(lambda: len(seen.living()) == 3)
+    entry = directory("lost").entry()
+    assert seen.heads.living() == [entry.job_id]
+    if how == "cancelled":
+        system.cancel(entry.job_id)
+    else:
+        with Client(cluster) as client, suppress(Exception):
+            client.run_on_scheduler(lambda: os.kill(os.getpid(), 9))
+    seen.until_gone()
+    until(lambda: cluster.status is other.status is Status.closed)
+    ended = directory("lost").entry()
+    assert ended.phase is Phase.ENDED
+    assert "its head" in ended.why
+    assert "its head" in repr(cluster)
+
+
+def test_drill_login_node_reboots(head, notebook, named, place):
+    """Notebook and janitor die at once; who asks for the name next clears up, and gets it."""
+    first = notebook(
+        "reboot",
+        """
+        cluster.wait_for_workers(1, timeout=120)
+        tell(1)
+        time.sleep(600)
+        """,
+        head="process",
+        scheduler_cpu=None,
+        scheduler_memory=None,
+        n_jobs=1,
+    )
+    first.tell()
+    seen = named("reboot")
+    before = seen.workers.living()
+    assert len(before) == 1
+    for process in psutil.Process().children():
+        if process.pid == first.pid:
+            for each in [*process.children(), process]:
+                each.kill()
+    assert standing("reboot") is Standing.GONE
+    with head("reboot", head="process", scheduler_cpu=None, scheduler_memory=None) as cluster:
+        assert not isinstance(cluster, ConnectedCluster)
+        assert not set(before) & set(seen.workers.living())
+    seen.until_gone()
+
+
+def test_drill_idle_with_pending_jobs(system, head, named, keywords):
+    cluster = head(
+        "idle", n_jobs=1, idle_timeout="15 s", scheduler_size="medium", scheduler_cpu=None, scheduler_memory=None
+    )
+    cluster.add_group("waiting", n_jobs=1, **keywords(job_name="live-idle", **_held(system)))
+    if system.name == "slurm":
+        shown = call("scontrol", "show", "job", directory("idle").entry().job_id)
+        assert "NumCPUs=2 " in shown
+        assert "Requeue=0" in shown
+    until(lambda: cluster.status is Status.closed)
+    assert directory("idle").entry().why == "there was no work for 15 seconds (idle_timeout)"
+    named("idle").until_gone()
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_drill_notebook_killed_while_the_head_waits(system, head, notebook, named, stays):
+    first = notebook(
+        "waits",
+        "",
+        scheduler_extra_directives=list(system.held),
+        shutdown_on_close=not stays,
+    )
+    seen = named("waits")
+    until(seen.heads.living)
+    until(lambda: directory("waits").entry().job_id)
+    first.kill()
+    if stays:
+        first.wait()
+        assert standing("waits") is Standing.STARTING
+        (job,) = seen.heads.living()
+        system.cancel(job)
+    seen.until_gone()
+    until(lambda: asyncio.run(finding.find(directory("waits"))).standing is Standing.ENDED)
+
+
+def test_drill_a_directory_that_the_nodes_do_not_see(head, named, tmp_path):
+    with dask.config.set({"jobclusters.directory": str(tmp_path)}):
+        with pytest.raises(QueueError, match=r"Do all nodes see .* If not, set jobclusters\.directory"):
+            head("unseen")
+        assert standing("unseen") is Standing.ENDED
+    named("unseen").until_gone()
+
+
+def test_drill_nodes_without_the_commands(head, named):
+    with pytest.raises(JobsFailed, match=r"is not on the PATH of \S+, where the head runs: .* head='detached'"):
+        head("bare", job_script_prologue=["export PATH=/nowhere"])
+    assert standing("bare") is Standing.ENDED
+    named("bare").until_gone()
+
+
+def test_drill_names_of_heads_on_this_machine(head, named):
+    """Where nodes may not submit: a process of the login node."""
+    none = {"scheduler_cpu": None, "scheduler_memory": None}
+    with head("here", head="detached", n_jobs=1, **none) as cluster:
+        cluster.wait_for_workers(1, timeout=PATIENCE)
+        psutil.Process(directory("here").entry().pid).kill()
+        until(lambda: cluster.status is Status.closed)
+    named("here").until_gone()
+    assert names() == ["here"]

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+#$ -N dask-head-production
+#$ -S /bin/bash
+#$ -cwd
+#$ -j y
+#$ -o /home/me/.jobclusters/clusters/production/
+#$ -q services
+#$ -P physics
+#$ -pe smp 2
+#$ -l h_vmem=7630M
+#$ -l h_rt=168:00:00
+#$ -r n
+
+export SITE=1
+# Not every shell of a job knows it.
+if ! command -v module >/dev/null 2>&1; then
+  for init in "${LMOD_PKG-}/init/sh" "${MODULESHOME-}/init/sh" /etc/profile.d/modules.sh /etc/profile.d/*lmod.sh; do
+    if [ -r "$init" ]; then . "$init"; break; fi
+  done
+fi
+module load gcc/12 || exit
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+python -m jobclusters.head /home/me/.jobclusters/clusters/production run0 &
+workers=$!
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+python -m jobclusters.head --sweep /home/me/.jobclusters/clusters/production run0
+exit "$status"

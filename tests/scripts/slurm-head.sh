@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=dask-head-production
+#SBATCH --output=/home/me/.jobclusters/clusters/production/dask-head-production-%j.out
+#SBATCH --error=/home/me/.jobclusters/clusters/production/dask-head-production-%j.err
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=8192M
+#SBATCH --time=0-00:30:00
+#SBATCH --no-requeue
+
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+python -m jobclusters.head /home/me/.jobclusters/clusters/production run0 &
+workers=$!
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+python -m jobclusters.head --sweep /home/me/.jobclusters/clusters/production run0
+exit "$status"
