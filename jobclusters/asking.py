@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import cloudpickle
 from distributed.core import Status
 from distributed.objects import SchedulerInfo
 
@@ -61,7 +62,7 @@ class AskingCluster(NotebookCluster, WaitingCluster):
     async def _call(self, verb: str, **keywords: Any) -> Any:
         if self.status is not Status.running:
             raise QueueError(f"cluster {self.name} is {self.status.name}: it can't be asked for {verb}")
-        answer = await self.scheduler_comm.jobclusters(verb=verb, keywords=pickle.dumps(keywords))
+        answer = await self.scheduler_comm.jobclusters(verb=verb, keywords=cloudpickle.dumps(keywords))
         if "error" in answer:
             raise pickle.loads(answer["error"])  # noqa: S301 -- the head is ours
         return pickle.loads(answer["result"])  # noqa: S301

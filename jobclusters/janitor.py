@@ -15,9 +15,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.entry import Entry, Phase
@@ -126,8 +127,7 @@ def listen() -> dict[str, list[str]] | None:
 
 def note(submissions: dict[str, list[str]], lines: Iterable[str | bytes]) -> bool:
     """Note what the owner tells, a line each; give False if it said goodbye."""
-    for line in lines:
-        message = json.loads(line)
+    for message in _messages(lines):
         if "goodbye" in message:
             return False
         if "submitting" in message:
@@ -141,14 +141,22 @@ def note(submissions: dict[str, list[str]], lines: Iterable[str | bytes]) -> boo
     return True
 
 
+def _messages(lines: Iterable[str | bytes]) -> Iterator[dict[str, Any]]:
+    """Read lines; one that was written by halves, as where a disk was full, is left out."""
+    for line in lines:
+        with suppress(ValueError):
+            if isinstance(message := json.loads(line), dict):
+                yield message
+
+
 def written(files: ClusterFiles) -> dict[str, list[str]]:
-    """Read what a cluster has submitted; a last line that was being written when its owner died is left out."""
+    """Read what a cluster has submitted."""
     submissions: dict[str, list[str]] = {}
     try:
-        text = (files.path / JOURNAL).read_text()
+        lines = (files.path / JOURNAL).read_bytes().splitlines()
     except OSError:
         return {}
-    return submissions if note(submissions, text.splitlines(keepends=True)[: text.count("\n")]) else {}
+    return submissions if note(submissions, lines) else {}
 
 
 async def sweep(files: ClusterFiles, entry: Entry, why: str) -> None:
@@ -172,9 +180,9 @@ def _run(files: ClusterFiles) -> str | None:
 
 
 def _tokens(files: ClusterFiles) -> set[str]:
-    with suppress(OSError, ValueError):
-        messages = [json.loads(line) for line in (files.path / JOURNAL).read_text().splitlines()]
-        return {message["token"] for message in messages if "token" in message}
+    with suppress(OSError):
+        lines = (files.path / JOURNAL).read_bytes().splitlines()
+        return {message["token"] for message in _messages(lines) if "token" in message}
     return set()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cloudpickle
 from distributed.core import Status
 
 from jobclusters import __version__
@@ -90,7 +91,7 @@ class Service:
         try:
             done = self._verb(verb)(**(pickle.loads(keywords) if keywords else {}))  # noqa: S301 -- as Dask does
             result = await done if inspect.isawaitable(done) else done
-            return {"result": pickle.dumps(result)}
+            return {"result": cloudpickle.dumps(result)}  # classes of a notebook's own, too
         except Exception as error:
             logger.info("%s: %s", verb, error)
             return {"error": _portable(error)}
@@ -149,7 +150,7 @@ class Service:
 def _portable(error: Exception) -> bytes:
     """Pickle an error; as its text where it can't be."""
     try:
-        data = pickle.dumps(error)
+        data: bytes = cloudpickle.dumps(error)
         pickle.loads(data)  # noqa: S301 -- ours; some errors can be pickled, but not read again
     except Exception:
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))

@@ -426,6 +426,8 @@ def test_what_is_carried_to_the_head(notebook, tmp_path, started):
         failures = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.allowed_failures)
         worker = client.run(lambda dask_worker: type(dask_worker).__name__)
         tell([moon, failures, list(worker.values()), type(cluster).__name__, cluster.ends, repr(cluster)])
+        cluster.add_group("more", worker_class=Worker, **SMALL)
+        tell([cluster.explain()[key][0].__name__ for key in ("job_cls", "scheduler_class")])
         cluster.close()
         tell(os.listdir("logs"))
     """)
@@ -433,6 +435,7 @@ def test_what_is_carried_to_the_head(notebook, tmp_path, started):
     assert (moon, failures, workers) == ("full", 17, ["Worker"])
     assert (kind, ends) == ("ConnectedCluster", None)
     assert text.startswith("Mine(")
+    assert first.tell() == ["Job", "Scheduling"]
     assert len(first.tell()) == 1, "a relative directory is the notebook's"
     until(lambda: not started("jobclusters.head"))
 
