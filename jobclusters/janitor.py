@@ -51,6 +51,7 @@ class Janitor:
         self._files = files
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
+        self._names: set[str] = set()
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -71,6 +72,7 @@ class Janitor:
                     self._process = self._start()
                 if token := self._arguments[1]:
                     self._write({"token": token})
+        self._names.add(job_name)
         self._tell({"submitting": job_name})
 
     def submitted(self, job_name: str, ids: Sequence[str]) -> None:
@@ -79,12 +81,15 @@ class Janitor:
 
     def refused(self, job_name: str) -> None:
         """Tell that it became none."""
-        self._tell({"submitted": job_name, "ids": []})
+        self._tell(_none(job_name))
 
     def goodbye(self) -> None:
         """Let the janitor leave: nothing is left to cancel."""
+        for name in self._names:
+            self._write(_none(name))  # not goodbye: who starts a head and the head itself write into the same file
+        self._names.clear()
         if self._process is not None:
-            self._tell({"goodbye": True})
+            self._say({"goodbye": True})
             with suppress(OSError):
                 self._process.stdin.close()  # type: ignore[union-attr]
             self._process.wait()
@@ -97,10 +102,17 @@ class Janitor:
 
     def _tell(self, message: object) -> None:
         self._write(message)
+        self._say(message)
+
+    def _say(self, message: object) -> None:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):  # a killed janitor must not harm its owner
                 self._process.stdin.write(json.dumps(message).encode() + b"\n")
                 self._process.stdin.flush()
+
+
+def _none(job_name: str) -> dict[str, object]:
+    return {"submitted": job_name, "ids": []}
 
 
 def listen() -> dict[str, list[str]] | None:
@@ -156,7 +168,8 @@ def written(files: ClusterFiles) -> dict[str, list[str]]:
         lines = (files.path / JOURNAL).read_bytes().splitlines()
     except OSError:
         return {}
-    return submissions if note(submissions, lines) else {}
+    note(submissions, lines)
+    return submissions
 
 
 async def sweep(files: ClusterFiles, entry: Entry, why: str) -> None:

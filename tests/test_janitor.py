@@ -40,7 +40,6 @@ def journal(files, *messages):
         ([{"submitted": "x", "ids": []}], {}),
         ([{"submitting": "x"}, {"submitting": "y"}, {"submitted": "y", "ids": ["7"]}], {"x": [], "y": ["7"]}),
         ([{"token": "t"}, {"submitting": "x"}], {"x": []}),
-        ([{"submitting": "x"}, {"goodbye": True}], {}),
     ],
 )
 def test_what_a_cluster_has_submitted(cluster, messages, left):
@@ -84,6 +83,21 @@ def test_the_owner_writes_it_down_for_itself_alone(cluster):
     mine.goodbye()
     assert written(files) == {}
     assert not psutil.pid_exists(pid)
+
+
+def test_who_leaves_takes_nothing_with_it_that_others_have_submitted(cluster):
+    """As who starts a head and the head itself, one of which leaves while the other begins."""
+    files, _ = cluster
+    first, second = Janitor("slurm", "", files, starts=False), Janitor("slurm", "", files, starts=False)
+    asyncio.run(first.submitting("head"))
+    asyncio.run(second.submitting("x"))
+    first.submitted("head", ["1"])
+    first.goodbye()
+    second.submitted("x", ["2"])
+    asyncio.run(second.submitting("y"))
+    assert written(files) == {"x": ["2"], "y": []}
+    second.goodbye()
+    assert written(files) == {}
 
 
 def test_one_that_does_not_start_still_writes_it_down(cluster):
