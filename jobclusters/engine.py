@@ -192,7 +192,7 @@ class Engine:
                 record.ahead = 0
             elif record.arrived is not None:
                 record.ahead, record.asked = 1, None
-            record.run, record.arrived = run, None
+            record.run, record.began, record.arrived = run, None, None
         if run or record.run:
             self._bury([record.name], before=record.run)
 

@@ -50,9 +50,9 @@ class JobRecord:
         Whether it was said that nobody can take what it holds.
     missing
         How many successful questions in a row didn't know it.
-    asked, arrived
-        When it was asked for (or went back to the queue), and when its first worker registered, in seconds of the
-        event loop's clock; None before.
+    asked, began, arrived
+        When it was asked for (or went back to the queue), when it was first seen to run, and when its first worker
+        registered, in seconds of the event loop's clock; None before.
     """
 
     name: str
@@ -69,19 +69,27 @@ class JobRecord:
     stranded: bool = False
     missing: int = 0
     asked: float | None = None
+    began: float | None = None
     arrived: float | None = None
 
     @property
     def ends(self) -> float | None:
         """From when on it hands over, as its walltime ends; None if that isn't known."""
-        return None if self.arrived is None or self.spec.due is None else self.arrived + self.spec.due - SLACK
+        return None if self._start is None or self.spec.due is None else self._start + self.spec.due
 
     @property
     def leaves(self) -> float | None:
         """When its first worker may leave by itself, as its walltime ends; None if that isn't known."""
-        if self.arrived is None or self.spec.lifetime is None:
+        if self._start is None or self.spec.lifetime is None:
             return None
-        return self.arrived + self.spec.lifetime - self.spec.lifetime_stagger - SLACK
+        return self._start + self.spec.lifetime - self.spec.lifetime_stagger
+
+    @property
+    def _start(self) -> float | None:
+        """The time from which its terms count: where Python starts slowly, it was seen to run long before."""
+        if self.arrived is None:
+            return None
+        return self.arrived - SLACK if self.began is None else min(self.began, self.arrived - SLACK)
 
     def walltime_over(self, since_arrival: float | None, now: datetime) -> datetime | None:
         """Tell when its walltime is over; None if that isn't known.

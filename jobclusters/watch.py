@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -135,6 +136,10 @@ class Watch:
         again = _requeued(record.status, status)
         restarts = max(status.restarts, record.status.restarts + again)
         record.status = replace(status, restarts=restarts, workers=count)
+        if again or status.state is JobState.PENDING:
+            record.began = None
+        if status.state is JobState.RUNNING and record.began is None:
+            record.began = time.monotonic()
         if again:
             logger.warning("Job %s went back to the queue (%s).", record.job_id, status.reason or "requeued")
             self._requeued(record)

@@ -7,7 +7,7 @@ import time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobclusters import batchqueue
+from jobclusters import batchqueue, submission
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
 
 ASK = st.tuples(st.just("scale"), st.integers(0, 6))
@@ -26,7 +26,8 @@ def until(condition, seconds=30.0):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(ASK | END | SILENCE | LIMIT, min_size=1, max_size=8))
 def test_as_many_as_asked_for(steps, monkeypatch):
-    for name, value in {"LOOK": (0.02, 0.05), "LIMIT_RETRY": 0.2, "MOMENT": 0.001}.items():
+    monkeypatch.setattr(submission, "LOOK", (0.02, 0.05))
+    for name, value in {"LIMIT_RETRY": 0.2, "MOMENT": 0.001}.items():
         monkeypatch.setattr(batchqueue, name, value)
     monkeypatch.setattr("jobclusters.keeper.FAILURES", 1000)
     queue = ScriptedQueue(hold=True)

@@ -87,3 +87,9 @@ def test_when_jobs_end_and_who_leaves():
     assert [(job.name, job.ends, job.leaves) for job in seen] == [("C-0", 70.0, 85.0), ("C-1", None, None)], (
         "80 s, and 100 s less the stagger, both less the slack"
     )
+
+
+def test_where_workers_start_slowly_the_walltime_counts_from_the_start_of_the_job():
+    slow, quick = record("C-0", began=5.0, arrived=65.0), record("C-1", began=64.0, arrived=65.0)
+    assert (slow.ends, slow.leaves) == (85.0, 100.0)
+    assert (quick.ends, quick.leaves) == (130.0, 145.0)

@@ -83,7 +83,7 @@ async def test_workers_are_forgotten_as_soon_as_their_job_waits_again(job):
     assert job.workers == []
     assert job.record.status.restarts == 1
     assert not job.record.had_worker, "else it would be given up for having lost its workers"
-    assert job.record.arrived is None, "its walltime begins again"
+    assert job.record.began is job.record.arrived is None, "its walltime begins again"
     await job.comes("C-3-r1-0", "C-3-r1-1")
     assert job.workers == ["C-3-r1-0", "C-3-r1-1"]
     assert job.record.arrived is not None

@@ -231,10 +231,10 @@ def test_adaptive_jobs_hand_over_too(cluster, client, queue, tmp_path):
 
 
 def test_a_computation_outlives_its_jobs(queue, monkeypatch, tmp_path):
-    """Jobs of three quarters of a minute, by the clock: all are replaced, and no result is made twice."""
+    """Jobs of a minute, by the clock: all are replaced, and no result is made twice."""
     monkeypatch.setattr("jobclusters.cluster.RENEWAL", 0.2)
-    with dask.config.set({"jobclusters.walltime-margin": 20}):
-        made = ScriptedCluster(queue, cores=1, memory="1 GiB", walltime="00:00:45", n_jobs=2)
+    with dask.config.set({"jobclusters.walltime-margin": 29}):
+        made = ScriptedCluster(queue, cores=1, memory="1 GiB", walltime="00:01:00", n_jobs=2)
     with made as cluster, Client(cluster) as client:
         client.wait_for_workers(2)
         first = set(cluster.worker_spec)
