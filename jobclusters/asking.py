@@ -60,12 +60,16 @@ class AskingCluster(NotebookCluster, WaitingCluster):
         raise NotImplementedError
 
     async def _call(self, verb: str, **keywords: Any) -> Any:
-        if self.status is not Status.running:
-            raise QueueError(f"cluster {self.name} is {self.status.name}: it can't be asked for {verb}")
+        self._check_running(verb)
         answer = await self.scheduler_comm.jobclusters(verb=verb, keywords=cloudpickle.dumps(keywords))
         if "error" in answer:
             raise pickle.loads(answer["error"])  # noqa: S301 -- the head is ours
         return pickle.loads(answer["result"])  # noqa: S301
+
+    def _check_running(self, wanted: str) -> None:
+        if self.status is not Status.running:
+            state, jobs = self.status.name, self._view.summary
+            raise QueueError(f"cluster {self.name} is {state} and can't be asked for {wanted}; its jobs: {jobs}")
 
     def _ask(self, verb: str, **keywords: Any) -> Any:
         return self.sync(self._call, verb, **keywords)
@@ -222,12 +226,18 @@ class AskingCluster(NotebookCluster, WaitingCluster):
 
     async def _wait_for_workers(self, n_workers: int = 0, timeout: float | None = None) -> None:
         """Wait as Dask does, but not for jobs that won't come."""
+        self._check_running("workers")
         arriving = asyncio.ensure_future(super()._wait_for_workers(n_workers, timeout))
         try:
             while not (await asyncio.wait([arriving], timeout=SOON))[0]:
                 await self._look()
+                self._check_running("workers")
                 if self._view.trouble is not None:
                     raise self._view.trouble
+            await arriving
+        except OSError:
+            await self._look()
+            self._check_running("workers")
+            raise
         finally:
             arriving.cancel()
-        await arriving

@@ -22,7 +22,7 @@ import pytest
 from distributed import Client
 from distributed.core import Status
 
-from jobclusters import Cluster, InvalidRequest, JobsFailed, LocalQueueCluster, Refused, finding, registry
+from jobclusters import Cluster, InvalidRequest, JobsFailed, LocalQueueCluster, QueueError, Refused, finding, registry
 from jobclusters.clusterfiles import root
 from jobclusters.connected import ConnectedCluster
 from jobclusters.entry import Phase, Standing
@@ -63,6 +63,12 @@ def started(home):
             with suppress(psutil.Error):
                 process.kill()
         pytest.fail(f"left behind: {sorted(left.values())}")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """A scheduler that isn't there need not be waited for, where all is on one machine."""
+    monkeypatch.setattr(finding, "ANSWER", 2.0)
 
 
 @pytest.fixture
@@ -236,6 +242,10 @@ def test_the_head_is_killed(make, started):
     assert secrets() != []
     pid = directory("a").entry().pid
     psutil.Process(pid).kill()
+    with pytest.raises(
+        QueueError, match=r"cluster a is closed and can't be asked for workers; .* ended: (its head|the process)"
+    ):
+        mine.wait_for_workers(2, timeout=PATIENCE)
     until(lambda: mine.status is other.status is Status.closed)
     entry = directory("a").entry()
     assert entry.phase is Phase.ENDED
