@@ -23,8 +23,10 @@ logger = logging.getLogger("distributed.nanny")
 #: Seconds for handing over: less than batch systems leave between TERM and KILL (SLURM's KillWait is 30 s).
 GRACE = 20.0
 
-#: Seconds for which a batch system may take to notice that a head's job has ended.
-NOTICED = 30.0
+#: Seconds that a batch system may take to notice that a head's node is lost (SLURM's SlurmdTimeout is 300 s).
+NOTICED = 400.0
+#: Seconds between two questions about that.
+LOOK = 5.0
 #: Names the cluster's directory.
 VARIABLE = "JOBCLUSTERS_DIRECTORY"
 #: In that directory, tells that one of the workers is at it: they all end at once.
@@ -66,7 +68,7 @@ async def dask_teardown(server: Any) -> None:
         return
     with suppress(Exception):  # the job ends, whatever this finds
         if not await _there(server.scheduler.address):
-            await asyncio.wait_for(_look_after(directory), 2 * NOTICED)
+            await _look_after(directory)
 
 
 async def _there(scheduler: str) -> bool:
@@ -85,18 +87,24 @@ async def _look_after(directory: str) -> None:
     from jobclusters.entry import Standing
 
     files = ClusterFiles(directory)
-    deadline = asyncio.get_running_loop().time() + NOTICED
-    while asyncio.get_running_loop().time() < deadline:
-        found = await finding.look(files)
-        if found is None or found.standing in (Standing.RUNNING, Standing.ENDED):
-            return
-        if found.standing is Standing.GONE:
-            with suppress(FileExistsError):
-                os.close(os.open(files.path / MARK, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    mark = files.path / MARK
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    try:
+        deadline = asyncio.get_running_loop().time() + NOTICED
+        while asyncio.get_running_loop().time() < deadline:
+            found = await finding.look(files)
+            if found is None or found.standing in (Standing.RUNNING, Standing.ENDED):
+                return
+            if found.standing is Standing.GONE:
                 logger.warning("The cluster's head is gone (%s): what waits in the queue is cancelled.", found.sentence)
                 await finding.find(files)
-            return
-        await asyncio.sleep(2)
+                return
+            await asyncio.sleep(LOOK)
+    finally:
+        mark.unlink(missing_ok=True)
 
 
 _tasks: list[asyncio.Task[None]] = []
