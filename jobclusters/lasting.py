@@ -89,7 +89,7 @@ class LastingCluster(LookingCluster):
     def _appear(self) -> None:
         """Answer others from now on."""
         presence = self._held.presence
-        self._service = Service(self, presence.entry.run)
+        self._service = Service(self, presence.entry)
         self.scheduler.handlers["jobclusters"] = self._service.answer
         if presence.entry.named or presence.entry.head != "process" or self._noted:
             self._be_noted()

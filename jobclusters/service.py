@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import pickle
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,8 @@ import cloudpickle
 from distributed.core import Status
 
 from jobclusters import __version__
+from jobclusters.entry import Entry
+from jobclusters.errors import QueueError, Refused
 from jobclusters.group import Group
 from jobclusters.state import JobStatus
 from jobclusters.usage import Usage
@@ -24,6 +27,9 @@ logger = logging.getLogger(__name__)
 METHODS = frozenset(
     {"scale", "adapt", "add_group", "get_job_logs", "explain", "job_script", "scale_down", "stop_adapting"}
 )
+
+#: What may keep a head in a job from submitting.
+_MAY_NOT = "The head has asked from {}: if compute nodes may not submit, head='detached' runs it where you are."
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,14 @@ class Service:
     ----------
     cluster
         A :class:`~jobclusters.cluster.JobCluster` of this process.
-    run
-        Tells it from others.
+    entry
+        What is noted of it.
     """
 
-    def __init__(self, cluster: Any, run: str) -> None:
+    def __init__(self, cluster: Any, entry: Entry) -> None:
         self._cluster = cluster
-        self._run = run
+        self._run = entry.run
+        self._in_job = entry.head == "job"
         self._tasks: set[asyncio.Future[Any]] = set()
 
     async def answer(self, comm: Any = None, verb: str = "hello", keywords: bytes = b"", **_: Any) -> dict[str, object]:
@@ -116,10 +123,17 @@ class Service:
             observed=frozenset(cluster.observed),
             scheduler=cluster.scheduler.identity(),
             steps=len(cluster.history),
-            trouble=cluster.engine.trouble(),
+            trouble=self._trouble(),
             ends=cluster.ends,
             notice=cluster.notice,
         )
+
+    def _trouble(self) -> QueueError | None:
+        """Tell what troubles the jobs; where none was ever taken, it may be that compute nodes may not submit."""
+        trouble: QueueError | None = self._cluster.engine.trouble()
+        if isinstance(trouble, Refused) and self._in_job and not self._cluster.jobs:
+            return type(trouble)(f"{trouble}\n{_MAY_NOT.format(socket.gethostname())}")
+        return trouble
 
     def _history(self) -> list[Any]:
         return list(self._cluster.history)

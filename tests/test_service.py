@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cloudpickle
@@ -11,8 +12,11 @@ import pytest
 from distributed.core import Status
 
 from jobclusters import __version__
+from jobclusters.entry import Entry
 from jobclusters.errors import InvalidRequest, JobsFailed, Refused
 from jobclusters.service import METHODS, Service
+
+ENTRY = Entry(name="a", run="run0", system="slurm", head="job")
 
 
 class Awkward(Exception):
@@ -51,7 +55,7 @@ class Fake(SimpleNamespace):
 
 def ask(cluster, verb, keywords=None, times=1):
     async def main():
-        service = Service(cluster, "run0")
+        service = Service(cluster, ENTRY)
         data = b"" if keywords is None else cloudpickle.dumps(keywords)
         for _ in range(times):
             answer = await service.answer(verb=verb, keywords=data, reply=True)
@@ -126,7 +130,7 @@ def test_results_that_cannot_be_carried_are_an_error():
 
 def test_keywords_that_cannot_be_read_are_an_error():
     async def main():
-        return await Service(Fake(), "run0").answer(verb="scale", keywords=b"nonsense")
+        return await Service(Fake(), ENTRY).answer(verb="scale", keywords=b"nonsense")
 
     assert isinstance(pickle.loads(asyncio.run(main())["error"]), pickle.UnpicklingError)
 
@@ -138,3 +142,20 @@ def test_it_is_closed_once_and_answers_before():
     cluster.status = Status.closing
     assert result(cluster, "close", {"why": "again"}) is True
     assert cluster.asked == [("finish", "enough")]
+
+
+@pytest.mark.parametrize(
+    ("head", "trouble", "jobs", "hint"),
+    [
+        ("job", Refused("denied"), {}, True),
+        ("job", Refused("denied"), {"12": "RUNNING"}, False),
+        ("job", JobsFailed("exit code 1"), {}, False),
+        ("detached", Refused("denied"), {}, False),
+    ],
+)
+def test_a_node_that_may_not_submit_is_told_with_what_to_do(head, trouble, jobs, hint):
+    engine = SimpleNamespace(trouble=lambda: trouble)
+    told = Service(Fake(engine=engine, jobs=jobs), replace(ENTRY, head=head))._trouble()
+    assert type(told) is type(trouble)
+    assert str(told).startswith(str(trouble))
+    assert ("head='detached' runs it where you are" in str(told)) == hint
