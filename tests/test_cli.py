@@ -149,8 +149,7 @@ def test_completion(name):
 def test_completion_completes():
     words = {"_JOBCLUSTERS_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
     assert shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters s"}).stdout.split() == [
-        "plain,sizes",
-        "plain,script",
+        *("plain,sizes", "plain,script", "plain,start", "plain,status", "plain,scale"),
     ]
     words["COMP_CWORD"] = "2"
     options = shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters script --worker-s"}).stdout

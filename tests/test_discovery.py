@@ -27,8 +27,9 @@ from jobclusters.discovery.facts import Cap, Facts, FoundQueue, Person, Shape
 from jobclusters.discovery.sizing import find_sizes
 from jobclusters.discovery.writing import as_json, write
 from jobclusters.errors import Unavailable
+from jobclusters.fit import best
 from jobclusters.layers import job_keywords
-from jobclusters.queues import best, read_queues
+from jobclusters.queues import read_queues
 from jobclusters.sizes import read_sizes
 from jobclusters.units import UNLIMITED
 

@@ -98,7 +98,8 @@ def test_the_latest_end_is_shown_first():
 def test_everything_is_escaped():
     jobs = {EVIL: JobStatus(JobState.PENDING, EVIL, EVIL, node=EVIL)}
     assert EVIL not in jobs_html(jobs, NOW)
-    with held(name=EVIL, n_jobs=1) as cluster:
+    with held(n_jobs=1) as cluster:
+        cluster.name = EVIL
         cluster.scheduler_info["workers"]["tcp://1"] = {
             "name": EVIL,
             "type": "Worker",

@@ -95,7 +95,7 @@ def queue():
 @pytest.fixture
 def cluster(queue, monkeypatch):
     """Jobs of an hour; tests say that it is nearly over."""
-    monkeypatch.setattr("jobclusters.cluster.RENEWAL", 0.1)
+    monkeypatch.setattr("jobclusters.lasting.RENEWAL", 0.1)
     with ScriptedCluster(queue, cores=1, memory="1 GiB", walltime="01:00:00") as made:
         yield made
 
@@ -232,7 +232,7 @@ def test_adaptive_jobs_hand_over_too(cluster, client, queue, tmp_path):
 
 def test_a_computation_outlives_its_jobs(queue, monkeypatch, tmp_path):
     """Jobs of a minute, by the clock: all are replaced, and no result is made twice."""
-    monkeypatch.setattr("jobclusters.cluster.RENEWAL", 0.2)
+    monkeypatch.setattr("jobclusters.lasting.RENEWAL", 0.2)
     with dask.config.set({"jobclusters.walltime-margin": 29}):
         made = ScriptedCluster(queue, cores=1, memory="1 GiB", walltime="00:01:00", n_jobs=2)
     with made as cluster, Client(cluster) as client:
