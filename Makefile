@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Those of `make test-pythons`; a name of pyenv's may stand for nothing.
+PYTHONS ?= $(shell for each in python3.10 python3.11 python3.12 python3.13; do $$each -c '' 2>/dev/null && echo $$each; done; :)
 
-.PHONY: help demo test test-fast test-notebook check docs bench drills clean
+.PHONY: help demo test test-fast test-notebook test-pythons check docs dist bench drills clean
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
@@ -11,8 +13,10 @@ help:
 	@echo "make test-fast  the tests that need neither containers nor a browser"
 	@echo "make test-notebook  those of the widget in JupyterLab, in Chromium, which it installs as root on Debian"
 	@echo "make drills     the failure drills on both, with what each found"
-	@echo "make check      style, types"
+	@echo "make test-pythons  make test-fast on each Python from 3.10 to 3.13 that is here, or on PYTHONS='python3.10 ...'"
+	@echo "make check      style, types, and that the documentation can be built"
 	@echo "make docs       the documentation, into docs/_build/html"
+	@echo "make dist       wheel and sdist, into dist/; checked, and tried in an environment of their own"
 	@echo "make bench      scaling in simulation beside Dask's; then jobs side by side with dask-jobqueue, on the dockerized SLURM"
 	@echo "make clean      take away what the others made, the containers included"
 
@@ -30,7 +34,16 @@ demo: $(VENV)/.installed-notebook
 	@$(BIN)/python -m jobclusters.demo
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -m "not live and not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not live and not browser" -n 2 --dist loadfile $(ARGS)
+
+# Each has an environment of its own. ARGS='tests/test_units.py' runs some of the tests.
+test-pythons:
+	@test -n "$(PYTHONS)" || { echo "no Python from 3.10 to 3.13 is on the PATH: name some, PYTHONS='/opt/python3.12 ...'" >&2; exit 1; }
+	@failed=; for python in $(PYTHONS); do \
+	    version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') || exit 1; \
+	    echo "Python $$version:"; \
+	    $(MAKE) --no-print-directory test-fast PYTHON=$$python VENV=$(VENV)-$$version || failed="$$failed $$version"; \
+	done; test -z "$$failed" || { echo "failed on Python$$failed" >&2; exit 1; }
 
 test-notebook: $(VENV)/.installed-notebook-test
 	ci/ensure-chromium
@@ -50,10 +63,20 @@ check: $(VENV)/.installed-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory docs
 
+# -E: what an earlier build has read isn't read again otherwise, and so gives no warnings.
 docs: $(VENV)/.installed-docs
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+dist: $(VENV)/.installed-dist $(VENV)/.installed-test
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist . >dist.log 2>&1 || { cat dist.log >&2; exit 1; }
+	@rm dist.log
+	$(BIN)/python -m twine check --strict dist/*
+	JOBCLUSTERS_DIST=dist $(BIN)/python -m pytest -q tests/test_packaging.py
+	ci/try-wheel dist/*.whl $(BIN)/python
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/scaling.py
@@ -64,4 +87,4 @@ bench: $(VENV)/.installed-bench
 clean:
 	ci/slurm-docker/down
 	ci/sge-docker/down
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-3.* build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
