@@ -233,6 +233,13 @@ def first_cells(text):
     ]
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_what_the_first_pages_point_to_is_there(page):
+    """Of the others Sphinx asks that."""
+    places = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
 def test_all_that_the_keeper_guesses_is_explained():
     meanings = [meaning.replace(r"\1", "...") for _, meaning in diagnose._IN_LOG] + list(diagnose._BY_STATE.values())
     assert [each for each in meanings if each.partition(": ask for a larger")[0] not in PAGES["trouble.md"]] == []
