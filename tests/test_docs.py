@@ -61,7 +61,7 @@ class Example(NamedTuple):
 
 
 def found(page: str, text: str) -> list[Example]:
-    fence = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$(?:\n<!-- not run: (.*) -->)?", re.MULTILINE | re.DOTALL)
+    fence = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$(?:\n<!-- not run: ([^\n]*) -->)?", re.MULTILINE | re.DOTALL)
     return [
         Example(page, each[1], text.count("\n", 0, each.start(2)), each[2], each[3]) for each in fence.finditer(text)
     ]
@@ -109,8 +109,11 @@ def stand_in(monkeypatch, configure):
     made = []
 
     def kind(call):
-        if real_kind(call) == "job":  # what is wrong with that is told, and then it stays in this process
-            head_spec(call, site(call.dialect), "head")
+        if (kind := real_kind(call)) != "job":
+            return kind
+        head_spec(
+            call, site(call.dialect), "head"
+        )  # what is wrong with that is told, and then it stays in this process
         return "process"
 
     def verbs(cluster):
@@ -152,7 +155,7 @@ BEFORE = {"scaling.md": lambda: {"cluster": decided(jobclusters.SLURMCluster(wor
 def test_python(page, stand_in, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {name: getattr(jobclusters, name) for name in jobclusters.__all__} | BEFORE.get(page, dict)()
-    names["__name__"] = "example"
+    names["__name__"] = "__main__"
     try:
         for each in to_run("python"):
             if each.page == page:
