@@ -248,6 +248,18 @@ def test_all_that_the_keeper_guesses_is_explained():
     assert [each for each in meanings if each.partition(": ask for a larger")[0] not in PAGES["trouble.md"]] == []
 
 
+def test_troubles_are_told_in_the_words_that_are_said():
+    source = "".join(path.read_text() for path in sorted((ROOT / "jobclusters").rglob("*.py")))
+    source = re.sub(r'"\s+f?"', "", source)  # a text in several pieces
+    source = source.replace('unknown("', "unknown ")
+    firsts = re.findall(r"^\| (.*?) \|", PAGES["trouble.md"], re.MULTILINE)
+    messages = [each for first in firsts for each in re.findall("`([^`]+)`", first) if each.count(" ") > 1]
+    assert len(messages) > 12
+    parts = {part.strip() for each in messages for part in re.split(r"'[^']*'|\.\.\.|\b\d+\b|\bSLURM|\bsbatch", each)}
+    theirs = {"Event loop was unresponsive"}
+    assert [part for part in parts - theirs if len(part) > 8 and part not in source] == []
+
+
 def test_moving_tells_of_every_keyword_of_dask_jobqueue():
     theirs = set()
     for name in ("SLURM", "PBS", "LSF", "SGE"):
