@@ -126,7 +126,7 @@ def test_a_group_comes_for_the_tasks_that_need_it(cluster, client):
     assert [name for name in cluster.worker_spec if cluster.groups["fast"].owns(name)] == []
     event = Event()
     futures = [client.submit(event.wait, resources={"fast": 1}, pure=False) for _ in range(2)]
-    until(lambda: len(cluster.scheduler.workers) == 3)
+    until(lambda: len(cluster.observed) == 3)  # the cluster hears of workers a moment after the scheduler
     assert cluster.observed == cluster.plan
     assert sorted(len(entry.get("group", [1])) for entry in cluster.worker_spec.values()) == [1, 2]
     event.set()
