@@ -100,6 +100,7 @@ async def _look_after(directory: str) -> None:
                 return
             if found.standing is Standing.GONE:
                 logger.warning("The cluster's head is gone (%s): what waits in the queue is cancelled.", found.sentence)
+                files.remove_secrets()  # at once: this job is among those that are cancelled now
                 await finding.find(files)
                 return
             await asyncio.sleep(LOOK)
