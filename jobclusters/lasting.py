@@ -117,7 +117,9 @@ class LastingCluster(LookingCluster):
                 self.files.write(SECURITY, pickle.dumps(self._credentials.security))
 
     async def _beat(self) -> None:
-        await asyncio.to_thread(self._held.presence.beat)
+        presence = self._held.presence
+        if not await asyncio.to_thread(presence.beat) and presence.entry.head != "process":
+            await self.finish("nobody can find it any more: its directory is gone, or another cluster has its name")
 
     async def _watch_over(self) -> None:
         """Close the cluster when nobody needs it any more; announce it before."""

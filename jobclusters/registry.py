@@ -196,10 +196,16 @@ class Presence:
         self.entry = replace(self.entry, **changes)  # type: ignore[arg-type]
         return self.files.update(self.entry)
 
-    def beat(self) -> None:
-        """Give a sign of life."""
-        with suppress(OSError):  # the file system may be away for a while
+    def beat(self) -> bool:
+        """Give a sign of life; tell whether the cluster can still be found, as far as that is known."""
+        with suppress(InvalidRequest, OSError):  # the file system may be away for a while
+            found = self.files.entry()
+            if found is None:
+                return not self.files.path.parent.is_dir()
+            if found.run != self.entry.run:
+                return False
             self.files.beat()
+        return True
 
     def ended(self, why: str) -> None:
         """Note that the cluster has ended; one without a name leaves nothing, unless somebody waits for it to begin."""

@@ -26,6 +26,7 @@ from jobclusters import Cluster, InvalidRequest, JobsFailed, LocalQueueCluster, 
 from jobclusters.clusterfiles import root
 from jobclusters.connected import ConnectedCluster
 from jobclusters.entry import Phase, Standing
+from jobclusters.lasting import Held
 from jobclusters.registry import Presence, claim, directory, new_entry
 from jobclusters.state import JobState
 
@@ -336,6 +337,17 @@ def test_a_janitor_leaves_the_next_cluster_of_the_name_alone(notebook, started):
         janitor.resume()
         psutil.wait_procs([janitor], PATIENCE)
         assert directory("a").entry() == entry
+
+
+def test_a_head_that_nobody_can_find_any_more_closes(make, monkeypatch):
+    monkeypatch.setattr("jobclusters.lasting.HEARTBEAT", 0.1)
+    entry = new_entry("a", "local", "detached")
+    assert claim(entry) is None
+    cluster = make("a", head=Held(Presence(directory("a"), entry)))
+    assert type(cluster) is LocalQueueCluster
+    directory("a").remove()
+    until(lambda: cluster.status is Status.closed)
+    assert not directory("a").path.exists()
 
 
 # -- not started ---------------------------------------------------------------------------------------------------

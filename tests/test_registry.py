@@ -363,9 +363,25 @@ def test_a_sign_of_life_ends_the_silence():
     first = held()
     os.utime(first.files.path / "entry.json", (time.time() - 500,) * 2)
     assert 490 < first.files.silence() < 560
-    first.beat()
+    assert first.beat()
     assert abs(first.files.silence()) < 60
     assert [path.name for path in first.files.path.iterdir()] == ["entry.json"]
+
+
+def test_who_can_no_longer_be_found_is_told_so():
+    first = held()
+    first.files.remove()
+    assert not first.beat()
+    second = held()
+    os.utime(second.files.path / "entry.json", (1000, 1000))
+    assert not first.beat()
+    assert (second.files.path / "entry.json").stat().st_mtime == 1000, "another one's sign of life"
+    (second.files.path / "entry.json").write_text("{")
+    assert second.beat(), "that is no information"
+    root().rename(root().with_name("away"))
+    assert first.beat()
+    assert second.beat()
+    assert not root().exists()
 
 
 # -- whether its process lives -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import dask.config
@@ -61,11 +62,17 @@ class Named:
 
 
 @pytest.fixture
-def head(system, keywords):
+def name(place):
+    """Name a cluster; no job of an earlier run is called like this."""
+    return f"h{time.time_ns() // 10**6 % 10**9}"
+
+
+@pytest.fixture
+def head(system, keywords, name):
     """Make clusters with a head in a job, or connect to them; end them whatever happens."""
     made = []
 
-    def make_cluster(name, cls=None, **others):
+    def make_cluster(cls=None, **others):
         own = {"scheduler_cpu": 1, "scheduler_memory": "1 GB", "job_name": f"live-{name}"}
         made.append((cls or system.cluster)(name=name, **keywords(**{**own, **others})))
         return made[-1]
@@ -75,19 +82,23 @@ def head(system, keywords):
         if isinstance(cluster, ConnectedCluster) and cluster.status is Status.running:
             cluster.shutdown()
         cluster.close()
+    for job in Named(system, name).living():
+        with suppress(AssertionError):  # it has just ended
+            system.cancel(job)
+    Named(system, name).until_gone()  # a job's end looks into its directory, on Grid Engine
 
 
 @pytest.fixture
-def named(system):
-    return lambda name: Named(system, name)
+def seen(system, name):
+    return Named(system, name)
 
 
 @pytest.fixture
-def notebook(system, keywords, place):
+def notebook(system, keywords, place, name):
     """Run programs that do what a notebook does; each line that one prints is a JSON value."""
     running = []
 
-    def run(name, text, **others):
+    def run(text, **others):
         own = {"scheduler_cpu": 1, "scheduler_memory": "1 GB", "job_name": f"live-{name}"}
         given = keywords(**{**own, **others})
         program = "\n".join(
@@ -120,9 +131,8 @@ def standing(name):
     return found and found.standing
 
 
-def test_drill_notebook_killed_and_reconnected(head, notebook, named):
+def test_drill_notebook_killed_and_reconnected(head, notebook, seen, name):
     first = notebook(
-        "kept",
         """
         cluster.scale(jobs=2)
         client = Client(cluster)
@@ -134,20 +144,19 @@ def test_drill_notebook_killed_and_reconnected(head, notebook, named):
     )
     assert first.tell() == 42
     first.kill()
-    seen = named("kept")
     assert (len(seen.heads.living()), len(seen.workers.living())) == (1, 2)
-    mine, other = head("kept"), head("kept", cls=Cluster)
+    mine, other = head(), head(cls=Cluster)
     with Client(mine) as client, Client(other) as second:
         assert client.datasets["answer"].result(timeout=PATIENCE) == 42
         assert second.datasets["answer"].result(timeout=PATIENCE) == 42
         scheduler = client.run_on_scheduler(lambda: os.uname().nodename)
     assert scheduler != os.uname().nodename
     mine.close()
-    assert standing("kept") is Standing.RUNNING
+    assert standing(name) is Standing.RUNNING
     other.shutdown_on_close = True
     other.close()  # the second ends it
     seen.until_gone()
-    assert directory("kept").entry().why.startswith("closed by process")
+    assert directory(name).entry().why.startswith("closed by process")
 
 
 def _held(system):
@@ -166,14 +175,13 @@ _die.__module__ = "__main__"  # the node need not have this file
 
 
 @pytest.mark.parametrize("how", ["cancelled", "killed"])
-def test_drill_head_lost(system, head, named, keywords, how):
-    cluster = head("lost", n_jobs=1)
+def test_drill_head_lost(system, head, seen, keywords, how, name):
+    cluster = head(n_jobs=1)
     cluster.wait_for_workers(1, timeout=PATIENCE)
-    other = head("lost")
-    other.add_group("waiting", n_jobs=1, **keywords(job_name="live-lost", **_held(system)))
-    seen = named("lost")
+    other = head()
+    other.add_group("waiting", n_jobs=1, **keywords(job_name=f"live-{name}", **_held(system)))
     until(lambda: len(seen.living()) == 3)
-    entry = directory("lost").entry()
+    entry = directory(name).entry()
     assert seen.heads.living() == [entry.job_id]
     if how == "cancelled":
         system.cancel(entry.job_id)
@@ -182,16 +190,15 @@ def test_drill_head_lost(system, head, named, keywords, how):
             client.run_on_scheduler(_die)
     seen.until_gone()
     until(lambda: cluster.status is other.status is Status.closed)
-    ended = directory("lost").entry()
+    ended = directory(name).entry()
     assert ended.phase is Phase.ENDED
     assert "its head" in ended.why
     assert "its head" in repr(cluster)
 
 
-def test_drill_login_node_reboots(head, notebook, named, place):
+def test_drill_login_node_reboots(head, notebook, seen, place, name):
     """Notebook and janitor die at once; who asks for the name next clears up, and gets it."""
     first = notebook(
-        "reboot",
         """
         cluster.wait_for_workers(1, timeout=120)
         tell(1)
@@ -203,76 +210,71 @@ def test_drill_login_node_reboots(head, notebook, named, place):
         n_jobs=1,
     )
     first.tell()
-    seen = named("reboot")
     before = seen.workers.living()
     assert len(before) == 1
     for process in psutil.Process().children():
         if process.pid == first.pid:
             for each in [*process.children(), process]:
                 each.kill()
-    assert standing("reboot") is Standing.GONE
-    with head("reboot", head="process", scheduler_cpu=None, scheduler_memory=None) as cluster:
+    assert standing(name) is Standing.GONE
+    with head(head="process", scheduler_cpu=None, scheduler_memory=None) as cluster:
         assert not isinstance(cluster, ConnectedCluster)
         assert not set(before) & set(seen.workers.living())
     seen.until_gone()
 
 
-def test_drill_idle_with_pending_jobs(system, head, named, keywords):
-    cluster = head(
-        "idle", n_jobs=1, idle_timeout="15 s", scheduler_size="medium", scheduler_cpu=None, scheduler_memory=None
-    )
-    cluster.add_group("waiting", n_jobs=1, **keywords(job_name="live-idle", **_held(system)))
+def test_drill_idle_with_pending_jobs(system, head, seen, keywords, name):
+    cluster = head(n_jobs=1, idle_timeout="15 s", scheduler_size="medium", scheduler_cpu=None, scheduler_memory=None)
+    cluster.add_group("waiting", n_jobs=1, **keywords(job_name=f"live-{name}", **_held(system)))
     if system.name == "slurm":
-        shown = call("scontrol", "show", "job", directory("idle").entry().job_id)
+        shown = call("scontrol", "show", "job", directory(name).entry().job_id)
         assert "NumCPUs=2 " in shown
         assert "Requeue=0" in shown
     until(lambda: cluster.status is Status.closed)
-    assert directory("idle").entry().why == "there was no work for 15 seconds (idle_timeout)"
-    named("idle").until_gone()
+    assert directory(name).entry().why == "there was no work for 15 seconds (idle_timeout)"
+    seen.until_gone()
 
 
 @pytest.mark.parametrize("stays", [False, True])
-def test_drill_notebook_killed_while_the_head_waits(system, head, notebook, named, stays):
+def test_drill_notebook_killed_while_the_head_waits(system, head, notebook, seen, stays, name):
     first = notebook(
-        "waits",
         "",
         scheduler_extra_directives=list(system.held),
         shutdown_on_close=not stays,
     )
-    seen = named("waits")
     until(seen.heads.living)
-    until(lambda: directory("waits").entry().job_id)
+    until(lambda: directory(name).entry().job_id)
     first.kill()
     if stays:
         first.wait()
-        assert standing("waits") is Standing.STARTING
+        assert standing(name) is Standing.STARTING
         (job,) = seen.heads.living()
         system.cancel(job)
     seen.until_gone()
-    until(lambda: asyncio.run(finding.find(directory("waits"))).standing is Standing.ENDED)
+    until(lambda: asyncio.run(finding.find(directory(name))).standing is Standing.ENDED)
 
 
-def test_drill_a_directory_that_the_nodes_do_not_see(head, named, tmp_path):
+def test_drill_a_directory_that_the_nodes_do_not_see(head, seen, tmp_path, name):
     with dask.config.set({"jobclusters.directory": str(tmp_path)}):
         with pytest.raises(QueueError, match=r"Do all nodes see .* If not, set jobclusters\.directory"):
-            head("unseen")
-        assert standing("unseen") is Standing.ENDED
-    named("unseen").until_gone()
+            head()
+        assert standing(name) is Standing.ENDED
+    seen.until_gone()
 
 
-def test_drill_nodes_without_the_commands(head, named):
+def test_drill_nodes_without_the_commands(head, seen, name):
     with pytest.raises(JobsFailed, match=r"is not on the PATH of \S+, where the head runs: .* head='detached'"):
-        head("bare", job_script_prologue=["export PATH=/nowhere"])
-    assert standing("bare") is Standing.ENDED
-    named("bare").until_gone()
+        head(job_script_prologue=["export PATH=/nowhere"])
+    assert standing(name) is Standing.ENDED
+    seen.until_gone()
 
 
-def test_drill_names_of_heads_on_this_machine(head, named):
+def test_drill_names_of_heads_on_this_machine(head, seen, name):
     """Where nodes may not submit: a process of the login node."""
     none = {"scheduler_cpu": None, "scheduler_memory": None}
-    with head("here", head="detached", n_jobs=1, **none) as cluster:
+    with head(head="detached", n_jobs=1, **none) as cluster:
         cluster.wait_for_workers(1, timeout=PATIENCE)
-        psutil.Process(directory("here").entry().pid).kill()
+        psutil.Process(directory(name).entry().pid).kill()
         until(lambda: cluster.status is Status.closed)
-    named("here").until_gone()
-    assert names() == ["here"]
+    seen.until_gone()
+    assert names() == [name]
