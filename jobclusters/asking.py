@@ -52,6 +52,8 @@ class AskingCluster(NotebookCluster, WaitingCluster):
 
     _entry: Entry | None
     _view: View
+    #: Why the cluster has ended; "" while nothing is known of that.
+    _why = ""
     _history: deque[Step]
     _looking: asyncio.Lock
 

@@ -151,6 +151,7 @@ class ConnectedCluster(AskingCluster):
         sentence = found.sentence if found and same else "it was closed"
         if self.status is Status.running:
             logger.warning("Cluster %s has ended: %s.", self.name, sentence)
+            self._why = sentence
             self._view = View(summary=f"none; ended: {sentence}")
             self.scheduler_info["workers"] = {}
             await super()._close()

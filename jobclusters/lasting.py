@@ -62,6 +62,8 @@ class LastingCluster(LookingCluster):
     _vigil: Vigil
     #: Whether its directory has been made.
     _noted = False
+    #: Whether its end has been noted.
+    _gone = False
     #: Why it closed; "" while it hasn't.
     _why = ""
     #: What a person should know now: that the cluster ends soon; "" for nothing.
@@ -165,10 +167,16 @@ class LastingCluster(LookingCluster):
         await self._over.wait()
 
     def _disappear(self) -> None:
-        """Note that the cluster has ended."""
+        """Remove the credentials, which nobody needs any more, and note that the cluster has ended."""
+        if self._gone:
+            return
+        self._gone = True
+        if self._credentials is not None:
+            self._credentials.remove()
+            if self._credentials.files is not self.files:
+                self._credentials.files.remove()
         if self._noted or self._held.presence.entry.named:
             self._held.presence.ended(self._why or f"closed by its owner, process {os.getpid()}")
-        self._over.set()
 
     # -- beginning and end ------------------------------------------------------------------------------------------
 
@@ -217,15 +225,8 @@ class LastingCluster(LookingCluster):
             await self._ending
         await super()._close()
         self.scheduler_info["workers"] = {}
-        self._tidy()
         self._disappear()
-
-    def _tidy(self) -> None:
-        """Remove credentials that nobody needs any more."""
-        if self._credentials is not None:
-            self._credentials.remove()
-            if self._credentials.files is not self.files:
-                self._credentials.files.remove()
+        self._over.set()
 
     async def _end(self) -> None:
         if self._adaptive is not None:
@@ -244,6 +245,7 @@ class LastingCluster(LookingCluster):
         await self.engine.close()
         for job in self._created:
             job.over()
+        self._disappear()
 
     async def _follow_scheduler(self) -> None:
         """Close the cluster if the scheduler closes by itself, as after its ``idle_timeout``."""

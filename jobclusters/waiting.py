@@ -55,7 +55,7 @@ class WaitingCluster(Cluster):  # type: ignore[misc]
         """
         wanted = workers_meant(n_workers, _asked_for(self))
         if self.status in (Status.closing, Status.closed):
-            raise QueueError(f"cluster {self.name} is closed: no workers will come")
+            raise QueueError(f"cluster {self.name} is closed{_because(self)}: no workers will come")
         display = open_display(progress)
         look = _looks(self, wanted)
         if self.asynchronous:
@@ -66,7 +66,7 @@ class WaitingCluster(Cluster):  # type: ignore[misc]
         with _shown(display, waiting) as show:
             while not futures.wait([waiting], INTERVAL).done:
                 if self.status is Status.closed:
-                    raise QueueError(f"cluster {self.name} was closed: no more workers will come")
+                    raise QueueError(f"cluster {self.name} was closed{_because(self)}: no more workers will come")
                 looking = asyncio.run_coroutine_threadsafe(_on_loop(look), loop)
                 if looking in futures.wait([waiting, looking], INTERVAL, futures.FIRST_COMPLETED).done:
                     show(looking.result())
@@ -123,3 +123,9 @@ def _asked_for(cluster: Any) -> int:
         least = 0 if group.policy is None else group.policy.minimum
         total += max(group.wanted, least) * group.spec.processes
     return total
+
+
+def _because(cluster: Any) -> str:
+    """Say why a cluster has closed, where it knows."""
+    why = getattr(cluster, "_why", "")
+    return f" ({why})" if why else ""
