@@ -266,7 +266,8 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         entry = new_entry(f"{system}-{uuid.uuid4().hex[:8]}", system, "process", named=False)
         return Held(Presence(directory(entry.name), entry))
 
-    def _check(self, spec: JobSpec) -> None:
+    @classmethod
+    def _check(cls, spec: JobSpec) -> None:
         """Refuse what this batch system can't hold."""
 
     def _engine(self, verbs: Verbs) -> Engine:

@@ -144,7 +144,8 @@ class LocalQueueCluster(JobCluster):
     dialect = DIALECTS["local"]
     job_cls = LocalQueueJob
 
-    def _check(self, spec: JobSpec) -> None:
+    @classmethod
+    def _check(cls, spec: JobSpec) -> None:
         machine = configured_machine()
         if not machine.holds(spec.cores, spec.memory, spec.gpus):
             fits = fitting(config.sizes().values(), machine.cores, machine.memory, machine.gpus)

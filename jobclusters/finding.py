@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from distributed.core import rpc
-from distributed.security import Security
-
-from jobclusters import credentials, registry
+from jobclusters import registry
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import CommandQueue
 from jobclusters.dialects import DIALECTS
@@ -17,6 +14,9 @@ from jobclusters.entry import Entry, Evidence, Phase, Standing, judge
 from jobclusters.errors import InvalidRequest, QueueError
 from jobclusters.janitor import sweep
 from jobclusters.state import JobState
+
+if TYPE_CHECKING:
+    from distributed.security import Security
 
 #: Seconds in which a scheduler should answer.
 ANSWER = 5.0
@@ -72,11 +72,15 @@ def security(files: ClusterFiles, entry: Entry) -> Security | None:
     InvalidRequest
         If it has some, and they can't be read.
     """
+    from jobclusters import credentials  # Dask takes long to import, and not all have to be asked
+
     return credentials.load(files) if str(entry.scheduler).startswith("tls") else None
 
 
 async def _answers(files: ClusterFiles, entry: Entry) -> bool:
     """Ask a scheduler whether it is this cluster's."""
+    from distributed.core import rpc
+
     with suppress(OSError, asyncio.TimeoutError, InvalidRequest, ValueError, TypeError):
         found = security(files, entry)
         arguments = found.get_connection_args("client") if found else {}

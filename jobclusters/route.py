@@ -91,6 +91,8 @@ def route(
     kind = head_kind(call)
     if kind == "process" and name is None:
         return None
+    if kind != "process":
+        cls._check(call.spec)  # type: ignore[attr-defined]
     system = call.dialect.name
     entry = registry.new_entry(name or f"{system}-{uuid.uuid4().hex[:8]}", system, kind, named=name is not None)
     head = _head(call, kind, entry.name)

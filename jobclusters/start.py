@@ -6,7 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -94,6 +94,7 @@ class Start:
         self._alone = alone
         self._engine: Engine | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._spawning: asyncio.Future[subprocess.Popen[bytes]] | None = None
 
     async def run(self) -> None:
         """Start the head, and wait until its scheduler is there; it leaves nothing behind if that fails.
@@ -108,7 +109,9 @@ class Start:
             await (self._submit() if self._head.kind == "job" else self._spawn())
             await self._until_there()
         except BaseException as error:
-            await self._give_up(f"it did not start: {error}" if str(error) else "its start was interrupted")
+            await _to_the_end(
+                self._give_up(f"it did not start: {error}" if str(error) else "its start was interrupted")
+            )
             raise
         if self._engine is not None:
             await self._engine.release()
@@ -140,14 +143,17 @@ class Start:
     async def _spawn(self) -> None:
         log = self._files.write(LOG, "").open("ab")
         with log:
-            self._process = await asyncio.to_thread(
-                subprocess.Popen,
-                [sys.executable, "-m", "jobclusters.head", str(self._files.path), self._presence.entry.run],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # neither Ctrl-C nor the end of the login reach it
+            self._spawning = asyncio.ensure_future(
+                asyncio.to_thread(
+                    subprocess.Popen,
+                    [sys.executable, "-m", "jobclusters.head", str(self._files.path), self._presence.entry.run],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # neither Ctrl-C nor the end of the login reach it
+                )
             )
+            self._process = await asyncio.shield(self._spawning)
 
     async def _until_there(self) -> None:
         told = ""
@@ -179,6 +185,9 @@ class Start:
             raise JobsFailed(f"the head of cluster {name} did not start: {self._files.printed() or 'it said nothing'}")
 
     async def _give_up(self, why: str) -> None:
+        if self._spawning is not None:  # interrupted at that very moment, it is there all the same
+            with suppress(OSError):
+                self._process = await self._spawning
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -194,3 +203,12 @@ class Start:
             self._presence.ended(why)
         if not self._presence.entry.named:
             self._files.remove()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do something whatever comes: what Ctrl-C interrupts is cancelled by Dask first, and then by us."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()

@@ -176,7 +176,8 @@ class ScriptedCluster(LocalQueueCluster):
         self._batch_system = batch_system
         super().__init__(**keywords)
 
-    def _check(self, spec: JobSpec) -> None:
+    @classmethod
+    def _check(cls, spec: JobSpec) -> None:
         """Leave it to the batch system, as it would be."""
 
     def _verbs(self) -> ScriptedQueue:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import click
 
-from jobclusters.cli.named import connected, name_argument
-from jobclusters.cli.options import examples
+from jobclusters.cli.named import asked, connected, name_argument
+from jobclusters.cli.options import examples, json_option, print_json
 from jobclusters.group import DEFAULT
-
-_LIMITS = ("minimum", "maximum", "minimum_jobs", "maximum_jobs", "minimum_cores", "maximum_cores")
 
 
 @click.command(
@@ -25,12 +23,19 @@ _LIMITS = ("minimum", "maximum", "minimum_jobs", "maximum_jobs", "minimum_cores"
 @click.option("--max-core-hours", type=float, help="To spend in all.")
 @click.option("--group", default=DEFAULT, show_default=True, help="Of these jobs.")
 @click.option("--stop", is_flag=True, help="Leave the cluster as it is from now on.")
-def command(name: str, group: str, stop: bool, **limits: float | None) -> None:
+@json_option
+def command(name: str, group: str, stop: bool, as_json: bool, **limits: float | None) -> None:
     """Scale a cluster with the work there is."""
     given = {key: value for key, value in limits.items() if value is not None}
+    if stop and given:
+        raise click.UsageError("--stop takes no limits: say one or the other")
     with connected(name) as cluster:
         if stop:
             cluster.stop_adapting()
         else:
             cluster.adapt(group=group, **given)
-        click.echo(cluster.summary)
+        told = asked(cluster)
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(told["summary"])

@@ -16,9 +16,11 @@ from jobclusters.entry import Standing
 def command(name: str) -> None:
     """End a cluster and its jobs, whoever is connected to it."""
     from jobclusters import registry
+
+    there = found(name)
+    if there.standing is Standing.ENDED:
+        click.echo(f"{name} has ended already: {there.sentence}.", err=True)
+        return
     from jobclusters.ending import end
 
-    if found(name).standing is Standing.ENDED:
-        click.echo(f"{name} has ended already: {found(name).sentence}.", err=True)
-        return
     click.echo(f"{name} has ended: {asyncio.run(end(registry.directory(name)))}.", err=True)

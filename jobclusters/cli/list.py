@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from jobclusters.cli.named import facts, moment
+from jobclusters.cli.named import everyone, facts, moment
 from jobclusters.cli.options import examples, json_option, print_json, print_table
 
 
@@ -14,22 +12,9 @@ from jobclusters.cli.options import examples, json_option, print_json, print_tab
 @json_option
 def command(as_json: bool) -> None:
     """List your clusters, and how each stands."""
-    from jobclusters import finding, registry
-    from jobclusters.errors import InvalidRequest
-    from jobclusters.finding import Found
+    from jobclusters import finding
 
-    async def look() -> list[Found | InvalidRequest | None]:
-        looks = (finding.look(registry.directory(name)) for name in registry.names())
-        return await asyncio.gather(*looks, return_exceptions=True)  # type: ignore[return-value]
-
-    clusters = []
-    for there in asyncio.run(look()):
-        if isinstance(there, InvalidRequest):
-            click.echo(f"Warning: {there}", err=True)
-        elif isinstance(there, BaseException):
-            raise there
-        elif there is not None:
-            clusters.append(there)
+    clusters = everyone(finding.look)
     if as_json:
         print_json([facts(there) for there in clusters])
         return
@@ -45,3 +30,5 @@ def command(as_json: bool) -> None:
         for there in clusters
     ]
     print_table(rows, ("NAME", "SYSTEM", "STANDING", "HEAD", "MADE", ""))
+    if not rows:
+        click.echo("You have no clusters; jobclusters start makes one.", err=True)

@@ -17,15 +17,17 @@ from jobclusters.cli.options import examples, json_option, print_json
 def command(name: str, job: str | None, tail: int | None, head: bool, as_json: bool) -> None:
     """Print what the jobs of a cluster printed, or one of them."""
     if head:
+        if job is not None:
+            raise click.UsageError("--head tells what the head printed: leave out the job")
         from jobclusters import registry
 
         found(name)
         texts = {"head": registry.directory(name).printed()}
+        if tail is not None:
+            texts = {"head": "".join(texts["head"].splitlines(keepends=True)[-tail:] if tail else "")}
     else:
         with connected(name) as cluster:
             texts = cluster.get_job_logs(job, tail)
-    if tail is not None:
-        texts = {key: "".join(text.splitlines(keepends=True)[-tail:] if tail else "") for key, text in texts.items()}
     if as_json:
         print_json(texts)
         return
@@ -33,3 +35,5 @@ def command(name: str, job: str | None, tail: int | None, head: bool, as_json: b
         if len(texts) > 1:
             click.secho(f"==> {key} <==", bold=True)
         click.echo(text, nl=not text.endswith("\n"))
+    if not any(texts.values()):
+        click.echo("Nothing has been printed." if texts else f"{name} has had no jobs.", err=True)

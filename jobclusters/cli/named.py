@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobclusters.entry import Standing
-from jobclusters.errors import InvalidRequest, JobClustersError, unknown
+from jobclusters.entry import Standing, check_name
+from jobclusters.errors import InvalidRequest, JobClustersError, QueueError, unknown
 
 if TYPE_CHECKING:
+    from jobclusters.clusterfiles import ClusterFiles
     from jobclusters.connected import ConnectedCluster
     from jobclusters.finding import Found
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: What to do about a cluster that can't be asked.
+_NEXT = {
+    Standing.STARTING: "jobclusters status {name} tells when it runs",
+    Standing.SILENT: "try again, or end it with jobclusters close {name}",
+    Standing.GONE: "jobclusters cleanup clears away what it left",
+    Standing.ENDED: "jobclusters start {name} makes a new one",
+}
 
 
 def _complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 -- click's
@@ -31,8 +40,29 @@ def _complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> l
 name_argument = click.argument("name", shell_complete=_complete)
 
 
+def files_of(name: str) -> ClusterFiles:
+    """Find the directory of a cluster by its name.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none; it lists those there are.
+    """
+    import os
+
+    from jobclusters import registry
+
+    with suppress(InvalidRequest):
+        files = registry.directory(check_name(name))
+        if os.path.isdir(files.path):
+            return files
+    names = registry.names()
+    hint = "" if names else "; jobclusters start makes one"
+    raise InvalidRequest(unknown("cluster", name, names) + hint)
+
+
 def found(name: str) -> Found:
-    """Find a cluster by its name.
+    """Find a cluster by its name, and how it stands.
 
     Raises
     ------
@@ -41,30 +71,66 @@ def found(name: str) -> Found:
     """
     from jobclusters import finding, registry
 
-    files = registry.directory(name)
-    there = asyncio.run(finding.look(files)) if files.path.is_dir() else None
+    there = asyncio.run(finding.look(files_of(name)))
     if there is None:
-        raise InvalidRequest(unknown("cluster", name, registry.names()))
+        raise InvalidRequest(unknown("cluster", name, [other for other in registry.names() if other != name]))
+    return there
+
+
+def everyone(look: Callable[[ClusterFiles], Awaitable[Found | None]]) -> list[Found]:
+    """Look at all clusters at once; what can't be read is told, and left out."""
+    from jobclusters import registry
+
+    async def looks() -> list[Found | BaseException | None]:
+        looking = (look(registry.directory(name)) for name in registry.names())
+        return await asyncio.gather(*looking, return_exceptions=True)
+
+    there: list[Found] = []
+    for each in asyncio.run(looks()):
+        if isinstance(each, (JobClustersError, OSError)):
+            click.echo(f"Warning: {each}", err=True)
+        elif isinstance(each, BaseException):
+            raise each
+        elif each is not None:
+            there.append(each)
     return there
 
 
 @contextmanager
-def connected(name: str) -> Iterator[ConnectedCluster]:
+def connected(name: str, there: Found | None = None) -> Iterator[ConnectedCluster]:
     """Connect to a running cluster.
+
+    Parameters
+    ----------
+    name
+        Of the cluster.
+    there
+        How it stands, if that is known.
 
     Raises
     ------
     InvalidRequest
         If there is none of this name, or it can't be asked; it says how it stands.
+    QueueError
+        If it stops answering.
     """
     from jobclusters import registry
+
+    there = there or found(name)
+    standing = there.standing
+    if standing is not Standing.RUNNING:
+        hint = _NEXT[standing].format(name=name)
+        raise InvalidRequest(f"cluster {name!r} can't be asked: it is {standing.value}: {there.sentence}; {hint}")
     from jobclusters.connected import ConnectedCluster
 
-    there = found(name)
-    if there.standing is not Standing.RUNNING:
-        raise InvalidRequest(f"cluster {name!r} can't be asked: it is {there.standing.value}: {there.sentence}")
-    with ConnectedCluster(registry.directory(name), kind="Cluster") as cluster:
-        yield cluster
+    try:
+        with ConnectedCluster(registry.directory(name), kind="Cluster") as cluster:
+            yield cluster
+    except (OSError, asyncio.TimeoutError) as error:
+        raise QueueError(
+            f"cluster {name!r} stopped answering: {str(error) or 'no answer in time'}; jobclusters status {name} tells"
+            " how it stands"
+        ) from None
 
 
 def facts(there: Found) -> dict[str, object]:
@@ -104,4 +170,14 @@ def jobs(cluster: ConnectedCluster) -> dict[str, dict[str, object]]:
             "ends": status.ends.isoformat() if status.ends else None,
         }
         for job_id, status in cluster.jobs.items()
+    }
+
+
+def asked(cluster: ConnectedCluster) -> dict[str, object]:
+    """Tell what a cluster was asked for, and what is there."""
+    return {
+        "name": cluster.name,
+        "planned": len(cluster.plan),
+        "workers": len(cluster.scheduler_info["workers"]),
+        "summary": cluster.summary,
     }

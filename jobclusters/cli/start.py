@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from jobclusters.cli.named import facts, found
 from jobclusters.cli.options import chosen_system, examples, job_options, json_option, print_json, system_option
+from jobclusters.errors import InvalidRequest, JobsFailed
 
 
 @click.command(
@@ -23,7 +29,7 @@ from jobclusters.cli.options import chosen_system, examples, job_options, json_o
 @click.option(
     "--head",
     type=click.Choice(["job", "detached"]),
-    help="Where the scheduler runs: in a job, or in a process of this machine.  [default: job]",
+    help="Where the scheduler runs: in a job, or in a process of this machine.  [default: job, if it can]",
 )
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Jobs to ask for at once.")
 @click.option("--maximum-jobs", type=click.IntRange(min=1), help="Scale with the work instead, to so many jobs.")
@@ -43,28 +49,68 @@ def command(
     """Start a cluster that goes on when this command has ended.
 
     NAME is how it is found again; one is made up unless given. It ends with jobclusters close, or when it has had no
-    work for a while (--set idle-timeout='2 hours').
+    work for a while (--set idle-timeout='2 hours'). Ctrl-C while it starts leaves nothing behind.
     """
+    if maximum_jobs is not None and (jobs or wait):
+        raise click.UsageError("--maximum-jobs scales with the work: leave out --jobs and --wait")
+    if wait and not jobs:
+        raise click.UsageError("--wait waits for the workers of --jobs: say how many")
+    from jobclusters import registry
     from jobclusters.clusters import CLUSTERS
 
     chosen = chosen_system(system, configuration)
-    name = name or f"{chosen}-{uuid.uuid4().hex[:6]}"
-    made = CLUSTERS[chosen](
-        **job,  # type: ignore[arg-type]
-        configuration=configuration,
-        name=name,
-        head=head or ("detached" if chosen == "local" else "job"),
-        shutdown_on_close=False,
-    )
-    with made as cluster:
-        if maximum_jobs is not None:
-            cluster.adapt(maximum_jobs=maximum_jobs)
-        elif jobs:
-            cluster.scale(jobs=jobs)
-            if wait:
-                cluster.wait_for_workers(1.0)
+    called = name or f"{chosen}-{uuid.uuid4().hex[:6]}"
+    head = head or ("detached" if chosen == "local" else "job")
+    try:
+        with _told(), CLUSTERS[chosen](**job, configuration=configuration, name=called, head=head) as cluster:  # type: ignore[arg-type]
+            _check_made(cluster)
+            if maximum_jobs is not None:
+                cluster.adapt(maximum_jobs=maximum_jobs)
+            elif jobs:
+                cluster.scale(jobs=jobs)
+                if wait:
+                    cluster.wait_for_workers(1.0)
+            cluster.shutdown_on_close = False  # until here, what fails or is interrupted leaves nothing behind
+    except JobsFailed as error:
+        first, printed, _ = str(error).partition(" It printed:\n")
+        more = f" jobclusters logs {called} --head tells what it printed" if printed else ""
+        raise JobsFailed(first + more) from None
+    except BaseException:
+        if name is None:  # nobody will ask for it
+            registry.directory(called).remove()
+        raise
     if as_json:
-        print_json(facts(found(name)))
+        print_json(facts(found(called)))
         return
-    click.echo(name)
-    click.echo(f"Connect with: Cluster(name={name!r}); see also jobclusters connect {name}", err=True)
+    click.echo(called)
+    click.echo(f"Connect with: Cluster(name={called!r}); see also jobclusters connect {called}", err=True)
+
+
+def _check_made(cluster: Any) -> None:
+    """Refuse a cluster that somebody has made before, perhaps a moment ago."""
+    if not cluster.shutdown_on_close:
+        name = cluster.name
+        told = f"jobclusters scale {name} changes it, jobclusters close {name} ends it"
+        raise InvalidRequest(f"there is a cluster {name!r} already; {told}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell a person at a terminal what the start of a head waits for."""
+    logger = logging.getLogger("jobclusters")
+    handler = _Messages(logging.INFO)
+    before = logger.level
+    if sys.stderr.isatty():
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _Messages(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.INFO:  # others are told anyway
+            click.echo(record.getMessage(), err=True)

@@ -16,9 +16,10 @@ def command(name: str, as_json: bool) -> None:
     """Tell how a cluster and its jobs stand."""
     there = found(name)
     known = facts(there)
-    told: dict[str, object] = {}
+    told: dict[str, object] = {"jobs": {}, "workers": 0, "core_hours": None}
+    summary = None
     if there.standing is Standing.RUNNING:
-        with connected(name) as cluster:
+        with connected(name, there) as cluster:
             told = {
                 "jobs": jobs(cluster),
                 "workers": len(cluster.scheduler_info["workers"]),
@@ -28,20 +29,18 @@ def command(name: str, as_json: bool) -> None:
     if as_json:
         print_json({**known, **told})
         return
-    print_table([(key, str(value)) for key, value in known.items() if value is not None])
-    if told:
-        print_table([("workers", str(told["workers"])), ("jobs", summary)])
-        rows = [
-            (
-                job_id,
-                str(job["state"]),
-                str(job["node"]),
-                str(job["workers"]),
-                str(job["ends"] or ""),
-                str(job["reason"]),
-            )
-            for job_id, job in told["jobs"].items()  # type: ignore[attr-defined]
-        ]
-        if rows:
-            click.echo()
-            print_table(rows, ("JOB", "STATE", "NODE", "WORKERS", "ENDS", "REASON"))
+    more = [("workers", str(told["workers"])), ("jobs", summary)] if summary is not None else []
+    print_table([*((key, str(value)) for key, value in known.items() if value is not None), *more])
+    rows = [
+        (
+            job_id,
+            *(str(job[key] or "") for key in ("state", "node")),
+            str(job["workers"]),
+            job["ends"] or "",
+            job["reason"],
+        )
+        for job_id, job in told["jobs"].items()  # type: ignore[attr-defined]
+    ]
+    if rows:
+        click.echo()
+        print_table(rows, ("JOB", "STATE", "NODE", "WORKERS", "ENDS", "REASON"))
