@@ -148,9 +148,8 @@ def test_completion(name):
 
 def test_completion_completes():
     words = {"_JOBCLUSTERS_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
-    assert shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters s"}).stdout.split() == [
-        *("plain,sizes", "plain,script", "plain,start", "plain,status", "plain,scale"),
-    ]
+    commands = shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters s"}).stdout
+    assert commands.split() == [f"plain,{name}" for name in ("sizes", "script", "start", "status", "scale")]
     words["COMP_CWORD"] = "2"
     options = shell(PROGRAM, env={**os.environ, **words, "COMP_WORDS": "jobclusters script --worker-s"}).stdout
     assert options.split() == ["plain,--worker-size"]

@@ -17,8 +17,17 @@ from jobclusters.cli import COMMANDS, main_group
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "cli.md").read_text()
-CONSOLE = re.findall(r"^```console\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+
+
+def blocks(text):
+    return re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+#: The examples of these are the life of one cluster.
+LIFE = ("start", "list", "status", "scale", "adapt", "logs", "connect", "close", "cleanup")
+LIVED = [block for name in LIFE for block in blocks(SECTIONS[name])]
+CONSOLE = [block for block in blocks(TEXT) if block not in LIVED] + ["".join(LIVED)]
 
 
 def steps(block):
@@ -56,9 +65,13 @@ def test_there_is_an_example_of_every_command():
     listed = re.findall(r"^\| `jobclusters (\w+)` \|", TEXT, re.MULTILINE)
     assert listed == [*COMMANDS] == [*SECTIONS]
     for name, section in SECTIONS.items():
-        assert f"jobclusters {name}" in "".join(
-            re.findall(r"^```console\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-        )
+        assert f"jobclusters {name}" in "".join(blocks(section))
+
+
+def told_keys(name):
+    """Give the keys of a command's ``--json`` that its section tells of."""
+    table = SECTIONS[name].partition("| `--json`")[2]
+    return {key for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for key in re.findall(r"`([\w-]+)`", row)}
 
 
 @pytest.mark.parametrize(
@@ -68,13 +81,12 @@ def test_there_is_an_example_of_every_command():
         ("script", ["--worker-size", "medium"]),
         ("config", []),
         ("doctor", ["--no-job"]),
+        ("discover", []),
     ],
 )
 def test_keys_of_json_are_told(name, options):
     facts = json.loads(CliRunner().invoke(main_group, [name, "--system", "local", "--json", *options]).stdout)
-    table = SECTIONS[name].partition("| `--json`")[2]
-    told = {key for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
-    assert told == set(facts[0] if isinstance(facts, list) else facts)
+    assert told_keys(name) == set(facts[0] if isinstance(facts, list) else facts)
 
 
 def test_checks_of_the_doctor_are_told(home):

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import test_lifecycle
 from click.testing import CliRunner
+from test_cli_docs import told_keys
 from test_lifecycle import PATIENCE, secrets, stale, standing, until
 
 from jobclusters import ending, finding, registry
@@ -30,11 +31,6 @@ started = test_lifecycle.started  # a fixture, also here: no process is left beh
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "jobclusters")
 #: Commands that ask a cluster.
 ASKING = (["scale", "a", "--jobs", "1"], ["adapt", "a"], ["logs", "a"], ["connect", "a"])
-#: What is told of a cluster.
-FACTS = {
-    *("name", "system", "standing", "why", "head", "job", "host", "pid", "user", "scheduler", "dashboard"),
-    *("created", "ends"),
-}
 
 
 def call(*words, code=0):
@@ -109,7 +105,7 @@ def start(typed):
 
 def test_the_life_of_a_cluster(start, started):
     made = json.loads(start("a", "--jobs", "1", "--wait", "--json")[0])
-    assert made.keys() == FACTS
+    assert made.keys() == told_keys("list")
     assert (made["name"], made["system"], made["standing"], made["head"]) == ("a", "local", "running", "detached")
 
     assert facts("list") == [made]
@@ -117,7 +113,7 @@ def test_the_life_of_a_cluster(start, started):
     assert re.match(r"a +local +running +detached on \S+ +\d{4}-\d\d-\d\dT\d\d:\d\d +its scheduler answers$", row)
 
     known = facts("status", "a")
-    assert known.keys() == FACTS | {"jobs", "workers", "core_hours"}
+    assert known.keys() == told_keys("list") | told_keys("status")
     assert (known["workers"], [job["state"] for job in known["jobs"].values()]) == (1, ["RUNNING"])
     shown = call("status", "a").stdout
     assert re.search(r"^scheduler +tls://127.0.0.1:\d+$", shown, re.MULTILINE)
@@ -129,9 +125,7 @@ def test_the_life_of_a_cluster(start, started):
         "workers": 2,
         "summary": "2 running",
     }
-    assert facts("adapt", "a", "--minimum-jobs", "1", "--maximum-jobs", "2").keys() == {
-        *("name", "planned", "workers", "summary")
-    }
+    assert facts("adapt", "a", "--minimum-jobs", "1", "--maximum-jobs", "2").keys() == told_keys("scale")
     call("adapt", "a", "--stop")
     assert call("scale", "a", "--jobs", "1").stdout != ""
 
@@ -142,7 +136,7 @@ def test_the_life_of_a_cluster(start, started):
     assert facts("logs", "a", "--head")["head"] != ""
 
     ways = facts("connect", "a")
-    assert ways.keys() == {"name", "scheduler", "dashboard", "tunnel", "tunnelled", "jupyter", "credentials"}
+    assert ways.keys() == told_keys("connect")
     assert (ways["scheduler"], ways["dashboard"]) == (made["scheduler"], made["dashboard"])
     assert "Cluster(name='a')" in call("connect", "a").stdout
 
@@ -393,7 +387,7 @@ def test_cleanup_after_all_that_could_have_is_killed(start, started):
             process.kill()
     until(lambda: not started("jobclusters.janitor"))
     assert secrets() != []
-    ((gone),) = facts("cleanup")
+    (gone,) = facts("cleanup")
     assert gone["name"] == "a"
     assert gone["why"].endswith("is gone")
     assert not started("dask_worker")

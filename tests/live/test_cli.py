@@ -154,3 +154,101 @@ def test_a_script_is_for_the_system_that_is_here(system, options):
     assert json.loads(out)["system"] == system.name
     code, out, _ = call("script", *options(queue="some"))
     assert (code, "some" in out) == (0, True)
+
+
+@pytest.fixture
+def home(shared, monkeypatch):
+    """Note clusters where the nodes see it; nothing secret stays, and no head."""
+    place = shared / "noted"
+    monkeypatch.setenv("DASK_JOBCLUSTERS__DIRECTORY", str(place))
+    yield place
+    left = [path.name for path in place.rglob("*") if path.suffix in (".pem", ".pickle")]
+    assert left == []
+
+
+@pytest.fixture
+def cluster(system, options, home):
+    """Give the options with which a cluster is started, and a look at its jobs; end it whatever happens."""
+    heads, workers = system.seen("dask-head-cli"), system.seen("cli")
+
+    def given(**others):
+        return options(**{"scheduler_cpu": 1, "scheduler_memory": "1 GB", **others})
+
+    given.heads = heads.living
+    given.living = lambda: sorted({*heads.living(), *workers.living()})
+    yield given
+    if (home / "clusters" / "cli").exists():
+        call("close", "cli")
+    until(lambda: not given.living())
+
+
+def told(*words):
+    code, out, errors = call(*words)
+    assert code == 0, errors
+    return out
+
+
+def facts(*words):
+    return json.loads(told(*words, "--json"))
+
+
+def test_the_life_of_a_cluster_by_commands(system, cluster):
+    made = json.loads(told("start", "cli", "--jobs", "2", "--wait", "--json", *cluster()))
+    assert (made["system"], made["standing"], made["head"]) == (system.name, "running", "job")
+    assert [made["job"]] == cluster.heads()
+    assert facts("list") == [made]
+    assert f"job {made['job']}" in told("list")
+
+    known = facts("status", "cli")
+    assert known["workers"] == 2
+    assert sorted([made["job"], *known["jobs"]]) == cluster.living()
+    assert {job["state"] for job in known["jobs"].values()} == {"RUNNING"}
+    assert all(job["node"] for job in known["jobs"].values())
+
+    assert facts("scale", "cli", "--jobs", "3", "--wait")["workers"] == 3
+    assert len(cluster.living()) == 4
+    if system.shows_output:
+        until(lambda: all(facts("logs", "cli").values()))
+        assert "==> " in told("logs", "cli", "--tail", "1")
+    assert facts("logs", "cli").keys() >= known["jobs"].keys()
+
+    ways = facts("connect", "cli")
+    assert ways["scheduler"] == made["scheduler"]
+    assert ways["tunnel"].startswith("ssh ")
+    code, _, errors = call("scale", "cli", "--memory", "lots")
+    assert (code, errors.count("\n")) == (1, 1)
+
+    told("close", "cli")
+    assert cluster.living() == []
+    assert facts("status", "cli")["standing"] == "ended"
+    assert "Nothing was left behind" in call("cleanup")[2]
+
+
+def test_drill_ctrl_c_while_the_head_waits_in_the_queue(system, cluster):
+    process = start("start", "cli", *cluster(scheduler_extra_directives=list(system.held)))
+    until(cluster.heads)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, errors) == (130, "Interrupted.\n")
+    assert cluster.living() == []
+    assert facts("status", "cli")["standing"] == "ended"
+
+
+def test_drill_a_cluster_whose_head_waits_is_closed(system, cluster):
+    process = start("start", "cli", *cluster(scheduler_extra_directives=list(system.held)))
+    until(lambda: facts("list") and facts("status", "cli")["job"])
+    assert facts("status", "cli")["standing"] == "starting"
+    told("close", "cli")
+    assert cluster.living() == []
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("why", ["queue", "python"])
+def test_drill_a_head_that_cannot_start_is_told(system, cluster, why):
+    wrong = {"queue": {"scheduler_queue": "nosuch"}, "python": {"python": "/no/such/python"}}[why]
+    code, out, errors = call("start", "cli", "--jobs", "1", *cluster(**wrong))
+    assert (code, out) == (1, "")
+    assert ("nosuch" if why == "queue" else "/no/such/python") in errors
+    assert cluster.living() == []
