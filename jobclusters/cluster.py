@@ -39,7 +39,7 @@ from jobclusters.limits import read_policy
 from jobclusters.links import free_address
 from jobclusters.notebook import NotebookCluster
 from jobclusters.registry import Presence, directory, new_entry
-from jobclusters.route import claim_here, route
+from jobclusters.route import claim_here, connect, route
 from jobclusters.script import render
 from jobclusters.security import choose_security
 from jobclusters.spec import JobSpec
@@ -248,6 +248,24 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
             These win over the file.
         """
         return cls(configuration=read_file(path), **keywords)
+
+    @classmethod
+    def from_name(cls, name: str, **keywords: Any) -> ConnectedCluster:
+        """Connect to a cluster that there is, and never make one.
+
+        Parameters
+        ----------
+        name
+            Of the cluster.
+        **keywords
+            ``shutdown_on_close`` (False unless given), ``asynchronous`` and ``loop``.
+
+        Raises
+        ------
+        InvalidRequest
+            If there is none of this name, or it has ended; it lists those there are.
+        """
+        return connect(name, system=cls.dialect.name, **keywords)
 
     def explain(self) -> Explanation:
         """Tell what each parameter is, and where it came from.

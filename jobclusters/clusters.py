@@ -12,6 +12,7 @@ from jobclusters import config
 from jobclusters.cluster import JobCluster
 from jobclusters.config import find_system
 from jobclusters.configurations import Configuration, find_configuration, read_file
+from jobclusters.connected import ConnectedCluster
 from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
 from jobclusters.entry import Phase
@@ -21,7 +22,7 @@ from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine, this_machine
 from jobclusters.registry import directory
-from jobclusters.route import given_name
+from jobclusters.route import connect, given_name
 from jobclusters.sizes import fitting
 from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
@@ -238,3 +239,21 @@ class Cluster:
             These win over the file.
         """
         return cls(configuration=read_file(path), **keywords)
+
+    @classmethod
+    def from_name(cls, name: str, **keywords: Any) -> ConnectedCluster:
+        """Connect to a cluster that there is, and never make one.
+
+        Parameters
+        ----------
+        name
+            Of the cluster.
+        **keywords
+            ``shutdown_on_close`` (False unless given), ``asynchronous`` and ``loop``.
+
+        Raises
+        ------
+        InvalidRequest
+            If there is none of this name, or it has ended; it lists those there are.
+        """
+        return connect(name, **keywords)

@@ -37,6 +37,7 @@ async def end(files: ClusterFiles) -> str:
     signals = [signal.SIGTERM, signal.SIGKILL]
     told: str | None = None
     deadline = loop.time() + PATIENCE
+    entry: Entry | None = None
     while (found := await finding.find(files)) is not None and found.standing is not Standing.ENDED:
         entry = found.entry
         if found.standing is Standing.RUNNING:
@@ -52,7 +53,20 @@ async def end(files: ClusterFiles) -> str:
                 raise QueueError(_stays(found))
             told = None
         await asyncio.sleep(LOOK)
+    if entry is not None:
+        await _leaves(entry)
     return found.sentence if found is not None else "closed"
+
+
+async def _leaves(entry: Entry) -> None:
+    """Wait until a head that has closed its cluster is gone, too; a notebook stays."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    while loop.time() < deadline and entry.head != "process":
+        state = await finding.head_state(entry)
+        if state.ended if state is not None else not registry.lives(entry) or entry.job_id is not None:
+            return
+        await asyncio.sleep(LOOK)
 
 
 async def _shut_down(files: ClusterFiles) -> None:

@@ -46,7 +46,7 @@ async def look(files: ClusterFiles) -> Found | None:
     answers = await _answers(files, entry) if entry.phase is Phase.RUNNING else None
     if answers or entry.phase is Phase.ENDED:
         return Found(entry, *judge(entry, Evidence(answers=answers)))
-    job = await _job(entry)
+    job = await head_state(entry)
     process = registry.lives(entry) if entry.job_id is None else None
     evidence = Evidence(answers=answers, process=process, job=job, silence=await asyncio.to_thread(files.silence))
     latest = await asyncio.to_thread(files.entry)  # it may have ended, or begun, meanwhile
@@ -90,7 +90,7 @@ async def _answers(files: ClusterFiles, entry: Entry) -> bool:
     return False
 
 
-async def _job(entry: Entry) -> JobState | None:
+async def head_state(entry: Entry) -> JobState | None:
     """Ask the batch system how a head's job stands; None if it doesn't say."""
     if entry.job_id is None:
         return None

@@ -17,8 +17,8 @@ import psutil
 
 from jobclusters import __version__
 from jobclusters.clusterfiles import ClusterFiles, root, user_name
-from jobclusters.entry import Entry, Phase
-from jobclusters.errors import InvalidRequest
+from jobclusters.entry import Entry, Phase, check_name
+from jobclusters.errors import InvalidRequest, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,27 @@ REMEMBERED = 7 * 24 * 3600.0
 def directory(name: str) -> ClusterFiles:
     """Give the files of the cluster of this name."""
     return ClusterFiles(root() / "clusters" / name)
+
+
+def known(name: str) -> ClusterFiles:
+    """Give the files of the cluster of this name, if there is one.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none; it lists those there are.
+    """
+    with suppress(InvalidRequest):
+        files = directory(check_name(name))
+        if os.path.isdir(files.path):
+            return files
+    raise nobody(name)
+
+
+def nobody(name: str) -> InvalidRequest:
+    """Say that there is no cluster of this name, and which there are."""
+    others = [other for other in names() if other != name]
+    return InvalidRequest(unknown("cluster", name, others) + ("" if others else "; jobclusters start makes one"))
 
 
 def new_entry(name: str, system: str, head: str, *, named: bool = True) -> Entry:

@@ -18,7 +18,7 @@ from jobclusters import config, finding, registry
 from jobclusters.call import Call
 from jobclusters.configurations import Configuration, find_configuration
 from jobclusters.connected import ConnectedCluster
-from jobclusters.entry import Standing, check_name
+from jobclusters.entry import Entry, Standing, check_name
 from jobclusters.errors import InvalidRequest
 from jobclusters.finding import Found
 from jobclusters.headspec import SCHEDULER_KEYWORDS, Head, head_kind, head_spec
@@ -144,6 +144,47 @@ def claim_here(cls: type, call: Call) -> Held | None:
     return Held(Presence(registry.directory(call.name), entry))
 
 
+def connect(
+    name: str, *, system: str | None = None, made: type[ConnectedCluster] = ConnectedCluster, **keywords: Any
+) -> ConnectedCluster:
+    """Connect to a cluster that there is; one that is starting is waited for.
+
+    Parameters
+    ----------
+    name
+        Of the cluster.
+    system
+        The batch system that it has to be on.
+    made
+        The class of the connection.
+    **keywords
+        ``shutdown_on_close``, ``asynchronous`` and ``loop``, as for a cluster.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none of this name, or it has ended, or it is on another batch system.
+    QueueError
+        If it can't be reached.
+    """
+    files = registry.known(name)
+    entry = files.entry()
+    if entry is None:
+        raise registry.nobody(name)
+    if existing(name) is None:
+        raise InvalidRequest(f"cluster {name!r} has ended: {(files.entry() or entry).why}")
+    if system not in (None, entry.system):
+        raise InvalidRequest(_elsewhere(entry, str(system)))
+    return made(files, kind="Cluster", **keywords)
+
+
+def _elsewhere(entry: Entry, system: str) -> str:
+    return (
+        f"cluster {entry.name!r} runs on {entry.system}, not on {system}: Cluster(name={entry.name!r}) connects to it,"
+        " or choose another name"
+    )
+
+
 def _head(call: Call, kind: str, name: str) -> Head:
     site = config.site(call.dialect, call.value("config_name"))
     return Head(kind, head_spec(call, site, name) if kind == "job" else None)
@@ -156,10 +197,7 @@ def _connection(given: Mapping[str, Any]) -> dict[str, Any]:
 def _connect(cls: Any, found: Found, given: Mapping[str, Any]) -> ConnectedCluster:
     entry = found.entry
     if entry.system != cls.dialect.name:
-        raise InvalidRequest(
-            f"cluster {entry.name!r} runs on {entry.system}, not on {cls.dialect.name}: Cluster(name={entry.name!r})"
-            " connects to it, or choose another name"
-        )
+        raise InvalidRequest(_elsewhere(entry, cls.dialect.name))
     unused = sorted(given.keys() - {"name", "shutdown_on_close", "asynchronous", "loop"})
     more = f" As it was made before, these do nothing now: {', '.join(unused)}." if unused else ""
     logger.info("Cluster %s is there: %s.%s", entry.name, found.sentence, more)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jobclusters.entry import Standing, check_name
-from jobclusters.errors import InvalidRequest, JobClustersError, QueueError, unknown
+from jobclusters.entry import Standing
+from jobclusters.errors import InvalidRequest, JobClustersError, QueueError
 
 if TYPE_CHECKING:
     from jobclusters.clusterfiles import ClusterFiles
@@ -40,27 +40,6 @@ def _complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> l
 name_argument = click.argument("name", shell_complete=_complete)
 
 
-def files_of(name: str) -> ClusterFiles:
-    """Find the directory of a cluster by its name.
-
-    Raises
-    ------
-    InvalidRequest
-        If there is none; it lists those there are.
-    """
-    import os
-
-    from jobclusters import registry
-
-    with suppress(InvalidRequest):
-        files = registry.directory(check_name(name))
-        if os.path.isdir(files.path):
-            return files
-    names = registry.names()
-    hint = "" if names else "; jobclusters start makes one"
-    raise InvalidRequest(unknown("cluster", name, names) + hint)
-
-
 def found(name: str) -> Found:
     """Find a cluster by its name, and how it stands.
 
@@ -71,9 +50,9 @@ def found(name: str) -> Found:
     """
     from jobclusters import finding, registry
 
-    there = asyncio.run(finding.look(files_of(name)))
+    there = asyncio.run(finding.look(registry.known(name)))
     if there is None:
-        raise InvalidRequest(unknown("cluster", name, [other for other in registry.names() if other != name]))
+        raise registry.nobody(name)
     return there
 
 

@@ -246,9 +246,9 @@ def test_drill_a_cluster_whose_head_waits_is_closed(system, cluster):
 
 
 @pytest.mark.parametrize("why", ["queue", "python"])
-def test_drill_a_head_that_cannot_start_is_told(system, cluster, why):
+def test_drill_a_start_that_fails_says_why(system, cluster, why):
     wrong = {"queue": {"scheduler_queue": "nosuch"}, "python": {"python": "/no/such/python"}}[why]
-    code, out, errors = call("start", "cli", "--jobs", "1", *cluster(**wrong))
+    code, out, errors = call("start", "cli", "--jobs", "1", "--wait", *cluster(**wrong))
     assert (code, out) == (1, "")
     assert ("nosuch" if why == "queue" else "/no/such/python") in errors
-    assert cluster.living() == []
+    until(lambda: not cluster.living())
