@@ -99,7 +99,11 @@ def names() -> list[str]:
     """
     place = root() / "clusters"
     try:
-        found = sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+        there = [path for path in place.iterdir() if path.is_dir()]
+        found = sorted(path.name for path in there if not path.name.startswith("."))
+        for path in there:  # a process may have died while it made room for another cluster of this name
+            if path.name.startswith(".") and time.time() - path.stat().st_mtime > REMEMBERED:
+                ClusterFiles(path).remove()
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -405,3 +405,14 @@ def test_a_process_that_has_ended_is_gone():
 
 def test_of_another_machines_process_nothing_is_known():
     assert lives(entry(host="another.example")) is None
+
+
+def test_what_a_process_left_that_died_while_it_took_a_name_is_removed():
+    held()
+    left = root() / "clusters" / ".a.0123abcd"
+    left.mkdir()
+    assert registry.names() == ["a"]
+    assert left.is_dir(), "another one may be at it"
+    os.utime(left, (time.time() - registry.REMEMBERED - 60,) * 2)
+    assert registry.names() == ["a"]
+    assert listed() == ["a"]
