@@ -66,6 +66,8 @@ class ConnectedCluster(AskingCluster):
         super().__init__(asynchronous=asynchronous, loop=loop, quiet=True, name=files.path.name)
         self.files = files
         self.shutdown_on_close = shutdown_on_close
+        #: Whether the cluster was made by this, and was not there before.
+        self.made_here = start is not None
         self.security: Any = None
         self._name = kind
         self._starting = start

@@ -15,17 +15,21 @@ import dask.config
 import psutil
 import pytest
 import test_lifecycle
+import test_registry
 from click.testing import CliRunner
 from test_cli_docs import told_keys
 from test_lifecycle import PATIENCE, secrets, stale, standing, until
+from test_registry import nobody
 
 from jobclusters import ending, finding, registry
 from jobclusters.cli import main_group
 from jobclusters.clusterfiles import root
+from jobclusters.configurations import save_configuration
 from jobclusters.entry import Phase, Standing
 from jobclusters.registry import Presence, claim, directory, new_entry
 
 started = test_lifecycle.started  # a fixture, also here: no process is left behind
+place = test_registry.place  # another one: a directory that others than root reach
 
 #: As the shell finds it.
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "jobclusters")
@@ -219,6 +223,7 @@ def test_the_first_name_of_all():
         (["start", "--jobs", "x"], "'x' is not a valid integer range"),
         (["start", "--jobs", "2", "--maximum-jobs", "3"], "leave out --jobs and --wait"),
         (["start", "--wait"], "--wait waits for the workers of --jobs"),
+        (["start", "--set", "name=a"], "--set name: this is no keyword of start"),
         (["start", "--head", "process"], "'process' is not one of 'job', 'detached'"),
     ],
 )
@@ -240,6 +245,14 @@ def test_wrong_usage_is_2(words, told):
 def test_a_start_that_cannot_be_leaves_nothing(words, told):
     assert told in refused("start", *words)
     assert registry.names() == []
+
+
+def test_a_saved_configuration_may_name_the_cluster(start):
+    save_configuration("nightly", name="night", shutdown_on_close=False, cores=1, memory="1 GB")
+    made = CliRunner().invoke(main_group, ["start", "--configuration", "nightly"])
+    assert (made.exit_code, made.stdout) == (0, "night\n")
+    assert "there is a cluster 'night' already" in refused("start", "--configuration", "nightly")
+    assert facts("status", "night")["standing"] == "running"
 
 
 def test_a_head_that_fails_is_told_in_a_line(started):
@@ -298,6 +311,22 @@ def test_a_registry_that_cannot_be_read(words, home):
     assert refused(*words) == f"{place} can't be read: Not a directory; set jobclusters.directory"
 
 
+@pytest.mark.parametrize("words", [["list"], ["status", "a"], ["close", "a"], ["cleanup"], *ASKING], ids=" ".join)
+def test_a_registry_that_must_not_be_read(words, place):
+    claim(entry := new_entry("a", "local", "detached"))
+    Presence(directory("a"), entry).ended("closed")
+    CliRunner().invoke(main_group, words)  # imports what it needs, which nobody may be unable to read
+    (place / "clusters").chmod(0)
+    with nobody(place):
+        assert refused(*words) == f"{place}/clusters can't be read: Permission denied; set jobclusters.directory"
+
+
+def test_a_start_without_a_place_for_its_files(home):
+    (home / ".jobclusters").write_text("")
+    for name in (["a"], []):
+        assert "/.jobclusters/clusters is not a directory; set jobclusters.directory to" in refused("start", *name)
+
+
 def test_an_entry_that_cannot_be_read_hides_no_other(home):
     claim(new_entry("a", "local", "detached"))
     directory("b").make()
@@ -340,13 +369,16 @@ def test_a_cluster_that_dies_while_it_is_asked(start, monkeypatch):
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a", None])
-def test_ctrl_c_while_the_head_starts(typed, started, name):
+@pytest.mark.parametrize(
+    ("name", "number", "code"),
+    [("a", signal.SIGINT, 130), (None, signal.SIGINT, 130), ("a", signal.SIGHUP, 129), (None, signal.SIGTERM, 143)],
+)
+def test_a_start_is_ended_while_the_head_starts(typed, started, name, number, code):
     process = typed("start", *([name] if name else []))
     until(lambda: started("jobclusters.head"))
-    process.send_signal(signal.SIGINT)
-    out, errors = process.over(130)
-    assert (out, errors) == ("", "Interrupted.\n")
+    process.send_signal(number)
+    out, errors = process.over(code)
+    assert (out, errors) == ("", "Interrupted.\n" if code == 130 else "")
     until(lambda: not started())
     assert registry.names() == ([name] if name else [])
     assert secrets() == []

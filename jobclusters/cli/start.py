@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,11 @@ import click
 
 from jobclusters.cli.named import facts, found
 from jobclusters.cli.options import chosen_system, examples, job_options, json_option, print_json, system_option
+from jobclusters.configurations import find_configuration
 from jobclusters.errors import InvalidRequest, JobsFailed
+
+#: Keywords that have an argument or an option here, or no meaning.
+_OWN = frozenset({"name", "head", "configuration", "shutdown_on_close", "asynchronous", "loop"})
 
 
 @click.command(
@@ -39,7 +44,7 @@ def command(
     name: str | None,
     system: str | None,
     configuration: str | None,
-    job: dict[str, object],
+    job: dict[str, Any],
     head: str | None,
     jobs: int,
     maximum_jobs: int | None,
@@ -55,22 +60,28 @@ def command(
         raise click.UsageError("--maximum-jobs scales with the work: leave out --jobs and --wait")
     if wait and not jobs:
         raise click.UsageError("--wait waits for the workers of --jobs: say how many")
+    if taken := sorted(_OWN & job.keys()):
+        raise click.UsageError(f"--set {taken[0]}: this is no keyword of start; see its options, and NAME")
     from jobclusters import registry
     from jobclusters.clusters import CLUSTERS
 
     chosen = chosen_system(system, configuration)
+    saved = find_configuration(configuration).keywords.get("name")
+    name = name or (str(saved) if saved else None)
     called = name or f"{chosen}-{uuid.uuid4().hex[:6]}"
     head = head or ("detached" if chosen == "local" else "job")
+    keywords = {**job, "configuration": configuration, "name": called, "head": head}
     try:
-        with _told(), CLUSTERS[chosen](**job, configuration=configuration, name=called, head=head) as cluster:  # type: ignore[arg-type]
+        with _orderly(), _told(), CLUSTERS[chosen](**keywords) as cluster:
             _check_made(cluster)
+            cluster.shutdown_on_close = True  # what fails or is interrupted leaves nothing behind
             if maximum_jobs is not None:
                 cluster.adapt(maximum_jobs=maximum_jobs)
             elif jobs:
                 cluster.scale(jobs=jobs)
                 if wait:
                     cluster.wait_for_workers(1.0)
-            cluster.shutdown_on_close = False  # until here, what fails or is interrupted leaves nothing behind
+            cluster.shutdown_on_close = False
     except JobsFailed as error:
         first, printed, _ = str(error).partition(" It printed:\n")
         more = f" jobclusters logs {called} --head tells what it printed" if printed else ""
@@ -88,10 +99,25 @@ def command(
 
 def _check_made(cluster: Any) -> None:
     """Refuse a cluster that somebody has made before, perhaps a moment ago."""
-    if not cluster.shutdown_on_close:
+    if not cluster.made_here:
         name = cluster.name
         told = f"jobclusters scale {name} changes it, jobclusters close {name} ends it"
         raise InvalidRequest(f"there is a cluster {name!r} already; {told}")
+
+
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """Let kill, and a terminal that is closed, do as Ctrl-C does."""
+
+    def end(number: int, frame: object) -> None:  # noqa: ARG001 -- a signal handler's arguments
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
