@@ -264,7 +264,8 @@ def test_a_head_that_fails_is_told_in_a_line(started):
 
 
 def test_workers_that_do_not_come_end_the_cluster_that_waits_for_them(started):
-    done = call("start", "a", "--jobs", "1", "--wait", "--python", "/no/such/python", code=1)
+    save_configuration("lasting", shutdown_on_close=False, python="/no/such/python")
+    done = call("start", "a", "--jobs", "1", "--wait", "--configuration", "lasting", code=1)
     assert "Python was not found" in done.stderr
     assert standing("a") is Standing.ENDED
     until(lambda: not started())

@@ -91,16 +91,23 @@ def test_what_dask_ctl_is_told_of(monkeypatch):
     claim(entry := new_entry("good", "local", "detached"))
     Presence(directory("good"), entry).note(scheduler="tcp://127.0.0.1:9")
 
+    left = []
+
     async def look(files):
         if files.path.name == "a":
-            await asyncio.sleep(PATIENCE)
+            try:
+                await asyncio.sleep(PATIENCE)
+            except asyncio.CancelledError:
+                left.append(files.path.name)
+                raise
         found = await original(files)
         return found and (found._replace(standing=Standing.RUNNING) if files.path.name == "good" else found)
 
     original = finding.look
     monkeypatch.setattr(finding, "look", look)
     monkeypatch.setattr(ctl, "PATIENCE", 1.0)
-    assert discovered() == ["good"], "one that is slow holds up no other"
+    assert discovered() == ["good"]
+    assert left == ["a"], "one that is slow holds up no other"
 
 
 def test_the_entry_point_is_cheap():
