@@ -145,9 +145,13 @@ class ConnectedCluster(AskingCluster):
 
     async def _find_out(self) -> None:
         """Find out what became of a cluster that doesn't answer."""
-        found = await finding.find(self.files)
+        try:
+            found = await finding.find(self.files)
+        except QueueError as error:  # it is gone, and what it left can't be cancelled from here
+            logger.error("%s.", error)  # noqa: TRY400 -- a traceback would tell nothing
+            found = await finding.look(self.files)
         same = found is not None and self._entry is not None and found.entry.run == self._entry.run
-        if found is not None and same and found.standing is not Standing.ENDED:
+        if found is not None and same and found.standing not in (Standing.ENDED, Standing.GONE):
             logger.info("Cluster %s: %s.", self.name, found.sentence)
             return
         sentence = found.sentence if found and same else "it was closed"

@@ -22,7 +22,7 @@ from typing import Any
 
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.entry import Entry, Phase
-from jobclusters.errors import InvalidRequest, QueueError
+from jobclusters.errors import InvalidRequest, QueueError, Unavailable
 
 #: What was submitted, in the cluster's directory.
 JOURNAL = "jobs.jsonl"
@@ -173,15 +173,23 @@ def written(files: ClusterFiles) -> dict[str, list[str]]:
 
 
 async def sweep(files: ClusterFiles, entry: Entry, why: str) -> None:
-    """Cancel what a cluster without an owner has left in the queue, and note how it ended."""
+    """Cancel what a cluster without an owner has left in the queue, and note how it ended.
+
+    Raises
+    ------
+    NoBatchSystem
+        If that isn't possible on this machine; nothing is noted then.
+    Unavailable
+        If jobs are still there after :data:`PATIENCE`; nothing is noted then.
+    """
     tokens, submissions = _tokens(files), written(files)
     if _run(files) != entry.run:  # its name has gone to another cluster, and so has its directory
         return
     if entry.system == "local":
         for token in tokens:
             await asyncio.to_thread(_clean_up, token)
-    else:
-        await clean(entry.system, submissions)
+    elif submissions and (left := await clean(entry.system, submissions)):
+        raise Unavailable(f"cluster {entry.name} ({why}) has left jobs that could not be cancelled: {', '.join(left)}")
     bury(files, entry.run, why)
 
 
@@ -218,12 +226,24 @@ def bury(files: ClusterFiles, run: str, why: str) -> None:
             files.update(replace(entry, phase=Phase.ENDED, why=why))
 
 
-async def clean(system: str, submissions: dict[str, list[str]]) -> None:
-    """Cancel all jobs of these submissions, again and again until the batch system says that they are gone."""
+async def clean(system: str, submissions: dict[str, list[str]]) -> list[str]:
+    """Cancel all jobs of these submissions, again and again until the batch system says that they are gone.
+
+    Returns
+    -------
+    list of str
+        The ids, or names, of those that are still there after :data:`PATIENCE`.
+
+    Raises
+    ------
+    NoBatchSystem
+        If the batch system's commands aren't on this machine.
+    """
     from jobclusters.commandqueue import CommandQueue
     from jobclusters.dialects import DIALECTS
 
     queue = CommandQueue(DIALECTS[system])
+    queue.check()
     deadline = time.monotonic() + PATIENCE
     pause = 1.0
     # A submission whose answer never came may still be on its way to the batch system: look for it a while.
@@ -246,6 +266,7 @@ async def clean(system: str, submissions: dict[str, list[str]]) -> None:
                 submissions = {name: ids for name, ids in submissions.items() if ids}
         await asyncio.sleep(pause)
         pause = min(2 * pause, 10.0)
+    return [job for name, ids in submissions.items() for job in ids or [name]]
 
 
 def main(system: str, token: str = "", directory: str = "") -> None:
@@ -256,11 +277,12 @@ def main(system: str, token: str = "", directory: str = "") -> None:
     submissions = listen()
     if submissions is None:
         return
+    left: list[str] = []
     if system == "local":
         _clean_up(token)
-    else:
-        asyncio.run(clean(system, submissions))
-    if run:
+    elif submissions:
+        left = asyncio.run(clean(system, submissions))
+    if run and not left:  # else whoever looks for the cluster next tries again
         bury(ClusterFiles(directory), run, "the process that held it has ended without closing it")
 
 

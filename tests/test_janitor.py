@@ -12,10 +12,12 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from jobclusters import janitor
+from jobclusters import NoBatchSystem, Unavailable, janitor
+from jobclusters.commandqueue import CommandQueue
 from jobclusters.entry import Phase
 from jobclusters.janitor import JOURNAL, Janitor, bury, note, sweep, written
 from jobclusters.registry import claim, directory, new_entry
+from jobclusters.state import JobState, JobStatus
 
 
 @pytest.fixture
@@ -163,3 +165,43 @@ def test_a_burial_keeps_the_first_reason_and_removes_what_has_no_name(cluster):
     assert not directory("local-1").path.exists()
     bury(directory("local-1"), unnamed.run, "gone")
     assert not directory("local-1").path.exists()
+
+
+def test_what_cannot_be_cancelled_from_here_stays_noted(monkeypatch, tmp_path):
+    entry = new_entry("far", "slurm", "job")
+    assert claim(entry) is None
+    files = directory("far")
+    journal(files, {"submitting": "x"}, {"submitted": "x", "ids": ["7"]})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoBatchSystem, match="no SLURM here"):
+        asyncio.run(sweep(files, entry, "its head is gone"))
+    assert files.entry().phase is Phase.STARTING
+    assert written(files) == {"x": ["7"]}
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_a_cluster_ends_when_its_jobs_have(monkeypatch, tmp_path, goes):
+    """A SLURM that says of job 7 that it runs until it is cancelled, or always."""
+    entry = new_entry("near", "slurm", "job")
+    assert claim(entry) is None
+    files = directory("near")
+    journal(files, {"submitting": "x"}, {"submitted": "x", "ids": ["7"]})
+    cancelled = []
+
+    async def cancel(self, ids):
+        cancelled.extend(ids)
+
+    async def states(self, ids):
+        return {} if goes and cancelled else {"7": JobStatus(JobState.RUNNING)}
+
+    monkeypatch.setattr(CommandQueue, "check", lambda self: None)
+    monkeypatch.setattr(CommandQueue, "cancel", cancel)
+    monkeypatch.setattr(CommandQueue, "states", states)
+    monkeypatch.setattr(janitor, "PATIENCE", 0.5)
+    if goes:
+        asyncio.run(sweep(files, entry, "its head is gone"))
+    else:
+        with pytest.raises(Unavailable, match=r"cluster near .its head is gone. has left jobs .* cancelled: 7"):
+            asyncio.run(sweep(files, entry, "its head is gone"))
+    assert cancelled[0] == "7"
+    assert files.entry().phase is (Phase.ENDED if goes else Phase.STARTING)
