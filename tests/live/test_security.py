@@ -78,7 +78,8 @@ def test_workers_on_nodes_use_the_credentials_which_go_with_the_cluster(make, lo
         with Client(cluster.scheduler_address, security=credentials.load(cluster.files), timeout=PATIENCE) as second:
             assert second.submit(sum, [1, 2]).result(timeout=PATIENCE) == 3
         directory = cluster.files.path
-        assert {path.name: mode(path) for path in directory.iterdir()} == dict.fromkeys(FILES.values(), 0o600)
+        private = {*FILES.values(), "entry.json", "jobs.jsonl"}
+        assert {path.name: mode(path) for path in directory.iterdir()} == dict.fromkeys(private, 0o600)
         assert mode(directory) == 0o700
         body = (directory / FILES["key"]).read_text().splitlines()[1]
         shown = [cluster.job_script(), repr(client.run(lambda: {**os.environ})), *cluster.get_job_logs().values()]
