@@ -218,10 +218,20 @@ def test_the_life_of_a_cluster_by_commands(system, cluster):
     code, _, errors = call("scale", "cli", "--memory", "lots")
     assert (code, errors.count("\n")) == (1, 1)
 
+    told("adapt", "cli", "--maximum-jobs", "3")
+    until(lambda: cluster.living() == [made["job"]])  # there is no work
+
     told("close", "cli")
     assert cluster.living() == []
     assert facts("status", "cli")["standing"] == "ended"
     assert "Nothing was left behind" in call("cleanup")[2]
+
+
+def test_commands_that_need_no_cluster(system, home):
+    assert "large" in [size["name"] for size in facts("sizes")]
+    assert f"jobqueue.{system.name}." in told("config", "--system", system.name)
+    assert "Jobs left in the queue: 0" in told("demo")
+    assert "jobclusters" in told("completion", "bash")
 
 
 def test_drill_ctrl_c_while_the_head_waits_in_the_queue(system, cluster):
