@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 import dask.config
 
@@ -96,7 +97,12 @@ async def _replies(
         except NoBatchSystem as error:
             return Reply(tuple(argv), 127, err=str(error))
 
-    return dict(zip(questions, await asyncio.gather(*map(reply, questions.values())), strict=True))
+    # Whoever interrupts waits until all commands are gone, which the event loop must see.
+    replies = await asyncio.gather(*map(reply, questions.values()), return_exceptions=True)
+    for each in replies:
+        if isinstance(each, BaseException):
+            raise each
+    return dict(zip(questions, cast("list[Reply]", replies), strict=True))
 
 
 def person() -> Person:

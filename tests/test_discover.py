@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -17,6 +18,8 @@ import yaml
 from recorded import recorded
 
 from jobclusters import InvalidRequest, config, discover, job_script
+from jobclusters.dialects import DIALECTS
+from jobclusters.discovery import SURVEYS
 from jobclusters.errors import NoBatchSystem, Unavailable
 
 SLURM = {
@@ -194,6 +197,31 @@ def test_ctrl_c_leaves_nothing(slurm, tmp_path):
     for pid in pids.read_text().split():
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)
+
+
+def test_an_interrupt_waits_until_all_commands_are_gone(monkeypatch):
+    running, gone = [], []
+
+    async def command(argv, **_):
+        running.append(argv)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(len(argv)):  # some take longer to go than others
+                await asyncio.sleep(0)
+            gone.append(argv)
+
+    async def interrupted():
+        asking = asyncio.ensure_future(discover.ask(SURVEYS["slurm"], DIALECTS["slurm"], discover.person(), 100))
+        while len(running) < 3:
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        return sorted(gone)
+
+    monkeypatch.setattr(discover.shell, "run", command)
+    assert asyncio.run(interrupted()) == sorted(running)
 
 
 def test_this_machine(home, monkeypatch):
