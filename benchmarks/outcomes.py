@@ -24,6 +24,7 @@ class Job:
         "started",
         "submitted",
         "tasks",
+        "worked",
     )
 
     def __init__(self, number: int, submitted: float) -> None:
@@ -34,6 +35,7 @@ class Job:
         self.ends: float | None = None
         self.leaves: float | None = None
         self.ready = False
+        self.worked = False
         self.idle_since: float | None = None
         self.tasks: dict[int, list[float]] = {}
         self.known = JobSnapshot(self.name, number, JobState.PENDING)
@@ -44,15 +46,14 @@ class Job:
         if self.tasks:
             self.busy = self.busy or self._running(busy=True)
             return self.busy
-        if self.started is not None and (
-            self.known.state is JobState.PENDING or self.known.idle_since != self.idle_since
-        ):
+        if self.idle_since != self.known.idle_since:  # when its workers come it is known to run
             self.known = self._running(busy=False)
         return self.known
 
     def _running(self, *, busy: bool) -> JobSnapshot:
-        idle_since = None if busy else self.idle_since
-        return JobSnapshot(self.name, self.number, JobState.RUNNING, busy, 0, idle_since, self.ends, self.leaves)
+        idle_since, fresh = None if busy else self.idle_since, not (busy or self.worked)
+        times = idle_since, self.ends, self.leaves
+        return JobSnapshot(self.name, self.number, JobState.RUNNING, busy, 0, *times, fresh)
 
 
 @dataclass

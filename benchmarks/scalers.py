@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import fields
 from itertools import islice
 
 from durations import UNKNOWN
 from simulator import Model
 
+from jobclusters.needs import remember
 from jobclusters.scaling import decide
 from jobclusters.snapshot import Decision, JobSnapshot, Policy, Snapshot
 from jobclusters.waits import Arrivals
-
-#: Seconds, and changes, for which it is remembered how many jobs had something to do.
-REMEMBERED = 3600.0
-CHANGES = 200
 
 
 class Jobclusters:
@@ -44,25 +40,23 @@ class Jobclusters:
         jobs = [job.snapshot() for job in model.jobs.values()]
         self.arrivals.count(now, model.arrived)
         decision = self._decide(self._snapshot(model, jobs, wait, now), self.policy, now)
-        self._remember(now, decision.need)
+        remember(self._needs, now, decision.need)
         if ages or self._moving(model, jobs, wait, now):
             return decision, now + model.interval
         return decision, min(self._moments(model, jobs, wait), default=math.inf)
 
     def _snapshot(self, model: Model, jobs: Sequence[JobSnapshot], wait: float, now: float) -> Snapshot:
-        if not {"rate", "unknown"} <= {each.name for each in fields(Snapshot)}:
-            return Snapshot(model.tasks, model.seconds(), jobs, wait, self._needs)
-        unknown, rate = model.unknown(), self.arrivals.rate(now, wait)
-        seconds = model.seconds() - UNKNOWN * unknown
-        more = {"rate": rate, "unknown": unknown, "leaving": model.staying(now)}
-        return Snapshot(tasks=model.tasks, seconds=seconds, jobs=jobs, wait=wait, needs=self._needs, **more)  # type: ignore[arg-type]
-
-    def _remember(self, now: float, need: int) -> None:
-        """Keep the moments at which the need changed, and the last one before the time that is remembered."""
-        if not self._needs or self._needs[-1][1] != need:
-            self._needs.append((now, need))
-        while len(self._needs) > CHANGES or (len(self._needs) > 1 and self._needs[1][0] <= now - REMEMBERED):
-            del self._needs[0]
+        unknown = model.unknown()
+        return Snapshot(
+            tasks=model.tasks,
+            seconds=model.seconds() - UNKNOWN * unknown,
+            unknown=unknown,
+            rate=self.arrivals.rate(now, wait),
+            leaving=model.staying(now),
+            jobs=jobs,
+            wait=wait,
+            needs=self._needs,
+        )
 
     def _moving(self, model: Model, jobs: Iterable[JobSnapshot], wait: float, now: float) -> bool:
         """Say whether what a decision depends on changes with time alone: windows, and walltimes that end."""

@@ -236,7 +236,7 @@ class Model:
             index = self.queue.popleft()
             task = self.trace.tasks[index]
             job.tasks[index] = self.kinds[task.kind].begin(now)
-            job.idle_since = None
+            job.idle_since, job.worked = None, True
             self._at(now + task.seconds, self._done, job, index)
             if len(job.tasks) < self.trace.threads:
                 self._offer(job)

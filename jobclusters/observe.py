@@ -18,7 +18,7 @@ SAMPLE = 1000
 
 
 class Observer:
-    """Looks at jobs, and remembers since when each has been idle.
+    """Looks at jobs, and remembers since when each has been idle, and which have had work.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ class Observer:
         self._records = records
         self._workers = workers
         self._idle: dict[str, float] = {}
+        self._worked: set[str] = set()
         self._known: dict[str, JobSnapshot] = {}
 
     def jobs(self, now: float) -> list[JobSnapshot]:
@@ -45,6 +46,7 @@ class Observer:
                 if worker.processing:
                     busy.add(job)
         self._idle = {job: self._idle.get(job, now) for job in present - busy}
+        self._worked = (self._worked | busy) & self._records.keys()
         self._known = {
             record.name: self._snapshot(record, busy=record.name in busy, held=held.get(record.name, 0))
             for record in list(self._records.values())
@@ -65,7 +67,15 @@ class Observer:
         ):
             return before
         return JobSnapshot(
-            record.name, record.number, record.status.state, busy, held, idle, ends=ends, leaves=record.leaves
+            record.name,
+            record.number,
+            record.status.state,
+            busy,
+            held,
+            idle,
+            ends=ends,
+            leaves=record.leaves,
+            fresh=idle is not None and record.name not in self._worked,
         )
 
 

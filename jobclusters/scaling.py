@@ -5,8 +5,9 @@ The rules, in the order in which they matter (docs/scaling.md explains them with
 1. A job is worth asking for if there will be work left for it when it starts; queues' waits are observed. Up to a
    tenth more than there are must have been needed for ten seconds.
 2. Pending jobs are supply, too. One is given up only after demand stayed low for a while, the youngest first.
-3. Running jobs go whole, when they are idle and not soon needed again, and if the others can take what they hold. Where
-   fewer have been enough for a while, some get no new tasks and go when theirs are done.
+3. Running jobs go whole, when they are idle and not soon needed again, and if the others can take what they hold; at
+   once, where they come too late for work. Where fewer have been enough for a while, some get no new tasks and go when
+   theirs are done.
 4. A job whose walltime ends before a new one would start is no longer supply: its replacement is asked for now, and
    it hands over and goes when that one is there (:mod:`jobclusters.walltime`).
 """
@@ -198,10 +199,7 @@ def _shrink(
     hold = min(snapshot.wait, policy.patience)
     if len(running) > stay:
         stay = expected(snapshot.needs, hold, now, stay, len(running))
-    idle = [
-        job for job in running if not job.busy and job.idle_since is not None and now - job.idle_since >= policy.idle
-    ]
-    retire = _leaving(idle, running, stay, snapshot, now)
+    retire = _unused(running, stay, snapshot, policy, now, need)
     low = max(highest(snapshot.needs, max(hold, DRAIN), now, need), policy.minimum)
     drained: list[str] = []
     if len(running) - len(retire) > low:
@@ -213,6 +211,17 @@ def _shrink(
         return Decision(need=need, because=f"{why}; {supply - need} more than that stay for now")
     lasted = patience if cancel else max(hold, DRAIN) if drained else policy.idle
     return Decision(0, tuple(cancel), tuple(retire), need, f"{why}, for {lasted:.3g} s")
+
+
+def _unused(
+    running: Sequence[JobSnapshot], stay: int, snapshot: Snapshot, policy: Policy, now: float, need: int
+) -> list[str]:
+    """Choose who goes of those that have no work: who came too late for any, and who has been idle for long enough."""
+    resting = [job for job in running if not job.busy and job.idle_since is not None]
+    low = max(stay, highest(snapshot.needs, policy.idle, now, need))
+    late = _leaving([job for job in resting if job.fresh], running, low, snapshot, now)
+    idle = [job for job in resting if job.name not in late and now - (job.idle_since or 0.0) >= policy.idle]
+    return late + _leaving(idle, [job for job in running if job.name not in late], stay, snapshot, now)
 
 
 def _leaving(

@@ -29,6 +29,8 @@ class JobSnapshot:
         From when on it hands over, as its walltime ends; None if it has none, or hasn't started.
     leaves
         When its workers leave by themselves.
+    fresh
+        Whether its workers have come, and none has had work yet.
     """
 
     name: str
@@ -39,6 +41,7 @@ class JobSnapshot:
     idle_since: float | None = None
     ends: float | None = None
     leaves: float | None = None
+    fresh: bool = False
 
     @property
     def here(self) -> bool:

@@ -200,10 +200,12 @@ def test_ctrl_c_leaves_nothing(slurm, tmp_path):
 
 
 def test_an_interrupt_waits_until_all_commands_are_gone(monkeypatch):
-    running, gone = [], []
+    running, gone, all_run = [], [], asyncio.Event()
 
     async def command(argv, **_):
         running.append(argv)
+        if len(running) == 3:
+            all_run.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -213,8 +215,7 @@ def test_an_interrupt_waits_until_all_commands_are_gone(monkeypatch):
 
     async def interrupted():
         asking = asyncio.ensure_future(discover.ask(SURVEYS["slurm"], DIALECTS["slurm"], discover.person(), 100))
-        while len(running) < 3:
-            await asyncio.sleep(0)
+        await all_run.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking

@@ -81,6 +81,22 @@ def test_jobs_are_idle_when_all_their_workers_are():
     assert observer.jobs(40.0)[0].idle_since == 40.0
 
 
+def test_a_job_is_fresh_from_its_workers_arrival_until_one_has_work():
+    records = {name: record(name) for name in ("C-0", "C-1")}
+    workers = [worker("C-0-0")]
+    observer = Observer(records, lambda: workers)
+    assert [job.fresh for job in observer.jobs(10.0)] == [True, False], "C-1 has no workers yet"
+    workers[0].processing = ["x"]
+    workers.append(worker("C-1-0"))
+    assert [job.fresh for job in observer.jobs(20.0)] == [False, True]
+    workers[0].processing = []
+    assert [job.fresh for job in observer.jobs(30.0)] == [False, True]
+    del records["C-0"]
+    observer.jobs(40.0)
+    records["C-0"] = record("C-0")
+    assert [job.fresh for job in observer.jobs(50.0)] == [True, True], "another job of the same name"
+
+
 def test_when_jobs_end_and_who_leaves():
     records = {"C-0": record("C-0", arrived=5.0), "C-1": record("C-1"), "C-2": record("C-2", leaving=True)}
     seen = Observer(records, list).jobs(10.0)

@@ -77,6 +77,10 @@ def idle(*numbers, since=0.0, held=0, ends=None):
     ]
 
 
+def fresh(*numbers):
+    return [JobSnapshot(f"f{number}", number, JobState.RUNNING, idle_since=NOW, fresh=True) for number in numbers]
+
+
 TABLE = {
     "nothing to do": (Snapshot(), POLICY, Decision(because="no work")),
     "enough threads for the target duration": (
@@ -200,6 +204,21 @@ TABLE = {
         POLICY,
         Decision(0, (), ("i2", "i1"), 0, "no work, for 2 s"),
     ),
+    "who comes too late for work goes at once": (
+        Snapshot(tasks=2, seconds=2.0, jobs=[*busy(1), *fresh(2, 3)], needs=((0.0, 3), (NOW - 2.5, 1))),
+        POLICY,
+        Decision(0, (), ("f3", "f2"), 1, "2 tasks, 2 s of work for 1, for 2 s"),
+    ),
+    "but stays if there was work for it a moment ago": (
+        Snapshot(tasks=2, seconds=2.0, jobs=[*busy(1), *fresh(2, 3)], needs=((0.0, 3), (NOW - 2.5, 2), (NOW - 1, 1))),
+        POLICY,
+        Decision(0, (), ("f3",), 1, "2 tasks, 2 s of work for 1, for 2 s"),
+    ),
+    "and idle jobs go with those that came too late": (
+        Snapshot(jobs=[*idle(1), *idle(2, since=NOW - 1), *fresh(3)], needs=ALWAYS[0]),
+        POLICY,
+        Decision(0, (), ("f3", "i1"), 0, "no work, for 2 s"),
+    ),
     "but not where work came back before after such a pause": (
         Snapshot(jobs=idle(1, since=NOW - 20), needs=((0.0, 1), (500.0, 0), (530.0, 1), (NOW - 20, 0)), wait=60.0),
         POLICY,
@@ -306,6 +325,7 @@ JOBS = st.lists(
         idle_since=st.none() | st.floats(0, NOW),
         ends=st.none() | st.floats(NOW - 10, NOW + 1000),
         leaves=st.just(NOW + 1000),
+        fresh=st.booleans(),
     ),
     max_size=20,
 )
