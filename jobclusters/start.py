@@ -134,7 +134,8 @@ class Start:
         engine.start()
         engine.queue.submit(record)
         await engine.queue.settle()
-        self._raise_trouble()
+        if (trouble := self._trouble()) is not None:
+            raise trouble
         entry = await asyncio.to_thread(self._files.entry)
         if entry is not None and entry.phase is Phase.STARTING and entry.pid == self._presence.entry.pid:
             self._presence.note(job_id=record.job_id, job_name=record.job_name)
@@ -158,6 +159,7 @@ class Start:
     async def _until_there(self) -> None:
         told = ""
         while True:
+            trouble = self._trouble()  # first: what the head has noted at its end says more than that it has ended
             entry = await asyncio.to_thread(self._files.entry)
             if entry is not None and entry.run == self._presence.entry.run:
                 if entry.phase is Phase.RUNNING:
@@ -166,13 +168,14 @@ class Start:
                     raise JobsFailed(
                         f"the head of cluster {entry.name} has ended: {entry.why}. It printed:\n{self._files.printed()}"
                     )
-            self._raise_trouble()
+            if trouble is not None:
+                raise trouble
             if self._engine is not None and (summary := self._engine.summary()) != told:
                 logger.info("The head of cluster %s: %s.", self._presence.entry.name, told := summary)
             await asyncio.sleep(LOOK)
 
-    def _raise_trouble(self) -> None:
-        """Raise what keeps the head from coming."""
+    def _trouble(self) -> QueueError | None:
+        """Give what keeps the head from coming."""
         name = self._presence.entry.name
         if self._engine is not None and (trouble := self._engine.trouble()) is not None:
             unseen = (
@@ -180,9 +183,10 @@ class Start:
                 if self._files.printed()
                 else f" Do all nodes see {self._files.path}? If not, set jobclusters.directory."
             )
-            raise type(trouble)(f"the head of cluster {name} did not start: {trouble}{unseen}")
+            return type(trouble)(f"the head of cluster {name} did not start: {trouble}{unseen}")
         if self._process is not None and self._process.poll() is not None:
-            raise JobsFailed(f"the head of cluster {name} did not start: {self._files.printed() or 'it said nothing'}")
+            return JobsFailed(f"the head of cluster {name} did not start: {self._files.printed() or 'it said nothing'}")
+        return None
 
     async def _give_up(self, why: str) -> None:
         if self._spawning is not None:  # interrupted at that very moment, it is there all the same

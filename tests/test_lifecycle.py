@@ -23,7 +23,7 @@ from distributed import Client
 from distributed.core import Status
 
 from jobclusters import Cluster, InvalidRequest, JobsFailed, LocalQueueCluster, QueueError, Refused, finding, registry
-from jobclusters.clusterfiles import root
+from jobclusters.clusterfiles import ClusterFiles, root
 from jobclusters.connected import ConnectedCluster
 from jobclusters.entry import Phase, Standing
 from jobclusters.lasting import Held
@@ -362,6 +362,19 @@ def test_a_head_that_cannot_start_is_told(make, name, started):
     if name:
         assert standing(name) is Standing.ENDED
         assert re_made(make).status is Status.running
+
+
+def test_what_a_head_noted_counts_though_it_has_ended_meanwhile(make, started, monkeypatch):
+    read = ClusterFiles.entry
+
+    def slowly(files):
+        entry = read(files)
+        until(lambda: not started())
+        return entry
+
+    monkeypatch.setattr(ClusterFiles, "entry", slowly)
+    with pytest.raises(JobsFailed, match=r"the head of cluster a has ended: .*Error: .*nosuch"):
+        make("a", scheduler_class="nosuch.Scheduler")
 
 
 def test_a_head_that_does_not_find_a_class_is_told(notebook, tmp_path):
