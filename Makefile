@@ -5,12 +5,13 @@ BIN = $(VENV)/bin
 # Those of `make test-pythons`; a name of pyenv's may stand for nothing.
 PYTHONS ?= $(shell for each in python3.10 python3.11 python3.12 python3.13; do $$each -c '' 2>/dev/null && echo $$each; done; :)
 
-.PHONY: help demo test test-fast test-notebook test-pythons check docs dist bench drills clean
+.PHONY: help demo test test-fast test-live test-notebook test-pythons check docs dist bench drills clean
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
 	@echo "make test       all tests, those on the dockerized SLURM and Grid Engine included"
 	@echo "make test-fast  the tests that need neither containers nor a browser"
+	@echo "make test-live  those on the dockerized SLURM and Grid Engine"
 	@echo "make test-notebook  those of the widget in JupyterLab, in Chromium, which it installs as root on Debian"
 	@echo "make drills     the failure drills on both, with what each found"
 	@echo "make test-pythons  make test-fast on each Python from 3.10 to 3.13 that is here, or on PYTHONS='python3.10 ...'"
@@ -49,10 +50,15 @@ test-notebook: $(VENV)/.installed-notebook-test
 	ci/ensure-chromium
 	$(BIN)/python -m pytest -q tests/browser
 
-test: test-fast test-notebook
+test-live:
 	ci/slurm-docker/up
 	ci/sge-docker/up
 	ci/live-tests
+
+# The live tests wait most of the time: the fast ones run beside them. Of either it is seen at its end what it printed.
+test: test-notebook
+	@echo "The fast tests run beside the live ones, for a quarter of an hour."
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-live test-fast
 
 drills: $(VENV)/.installed-test
 	ci/slurm-docker/up
