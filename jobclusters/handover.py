@@ -33,6 +33,8 @@ VARIABLE = "JOBCLUSTERS_DIRECTORY"
 MARK = ".swept"
 
 _servers: list[Any] = []
+#: Set when the batch system has announced the job's end: somebody sees to the jobs, or to this one alone.
+_announced = asyncio.Event()
 
 
 def dask_setup(server: Any) -> None:
@@ -53,6 +55,7 @@ def dask_setup(server: Any) -> None:
 
     def told(number: int, frame: Any) -> None:  # noqa: ARG001 -- a signal handler's arguments
         signal.signal(signal.SIGTERM, previous)  # a second one ends it at once
+        loop.call_soon_threadsafe(_announced.set)
         loop.call_soon_threadsafe(lambda: _tasks.append(loop.create_task(_hand_over(previous))))
 
     signal.signal(signal.SIGTERM, told)
@@ -64,7 +67,7 @@ async def dask_teardown(server: Any) -> None:
     A worker with a nanny leaves it to the nanny.
     """
     directory = os.environ.get(VARIABLE)
-    if not directory or getattr(server, "nanny", None):
+    if not directory or getattr(server, "nanny", None) or _announced.is_set():
         return
     with suppress(Exception):  # the job ends, whatever this finds
         if not await _there(server.scheduler.address):
@@ -103,7 +106,11 @@ async def _look_after(directory: str) -> None:
                 files.remove_secrets()  # at once: this job is among those that are cancelled now
                 await finding.find(files)
                 return
-            await asyncio.sleep(LOOK)
+            announced = asyncio.ensure_future(_announced.wait())
+            done, _ = await asyncio.wait([announced], timeout=LOOK)
+            announced.cancel()
+            if done:
+                return
     finally:
         mark.unlink(missing_ok=True)
 
@@ -114,8 +121,8 @@ _tasks: list[asyncio.Task[None]] = []
 async def _hand_over(then: Callable[[int, Any], Any]) -> None:
     addresses = [getattr(server, "worker_address", None) or server.address for server in _servers]
     logger.info("The job is about to end: %s hand over what they hold.", ", ".join(addresses))
-    with suppress(Exception):  # the scheduler may be gone, or nobody left who could take it
-        await asyncio.wait_for(
-            _servers[0].scheduler.retire_workers(workers=addresses, close_workers=False, remove=True), GRACE
-        )
+    scheduler = _servers[0].scheduler
+    with suppress(Exception):  # there may be nobody left who could take it
+        if await _there(scheduler.address):
+            await asyncio.wait_for(scheduler.retire_workers(workers=addresses, close_workers=False, remove=True), GRACE)
     then(signal.SIGTERM, None)
