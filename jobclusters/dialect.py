@@ -114,6 +114,8 @@ class Dialect(ABC):
     first_index: ClassVar[int] = 0
     #: The environment variable that counts requeues; "" if there is none.
     restart_variable: ClassVar[str] = ""
+    #: The signals by which a job is told that it will be killed, if that isn't TERM; "" if it is.
+    warnings: ClassVar[str] = ""
     #: The environment variable that tells a job from which machine it was submitted; "" if there is none.
     submit_host_variable: ClassVar[str] = ""
     #: Whether a job can be told to stay away from nodes (a spec's ``exclude``).

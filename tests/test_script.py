@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 import sysconfig
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from golden import CASES, HEADS, SILENT, SIZES, SMALL, script, site
 from hypothesis import HealthCheck, example, given, settings
@@ -473,6 +475,29 @@ def test_workers_hear_of_the_end(run, keywords, workers, end, terms):
         (run.records / "end").touch()
         out, _ = job.communicate(timeout=20)
     assert (job.returncode, out) == (7, end)
+
+
+def heeds(process, number):
+    """Tell whether a process has a handler for a signal."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return int(caught[1], 16) >> (number - 1) & 1
+
+
+@pytest.mark.parametrize(("keywords", "workers", "end"), [(SMALL, 1, ""), (EPILOGUE, 1, "epilogue\n"), (GPUS, 4, "")])
+@pytest.mark.parametrize("warning", [signal.SIGUSR1, signal.SIGUSR2])
+def test_workers_hear_of_grid_engines_warning(run, keywords, workers, end, warning):
+    """It goes to all processes of a job, some of them twice. Workers get one TERM; the script ends by the warning."""
+    text = script("sge", parallel_environment="smp", **keywords)
+    with run.start(text, WAITS="1", STATUS="7") as job:
+        until(lambda: len(run.calls()) == workers and heeds(job, warning))
+        for _ in range(2):
+            for process in [*psutil.Process(job.pid).children(recursive=True), job]:
+                process.send_signal(warning)
+            until(lambda: len(run.heard()) == workers)
+        (run.records / "end").touch()
+        out, _ = job.communicate(timeout=20)
+    assert run.heard() == [1] * workers
+    assert (job.returncode, out) == (-warning, end)
 
 
 # -- anything ------------------------------------------------------------------------------------------------------

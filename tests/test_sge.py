@@ -207,6 +207,9 @@ def test_reasons_are_asked_for_each_array_once():
     assert SGE.stuck_argv(["35.1", "34", "35.2"]) == ["qstat", "-j", "35,34"]
 
 
+ENFORCED = "qmaster enforced h_rt, h_cpu, or h_vmem limit"
+
+
 @pytest.mark.parametrize(
     ("name", "state", "reason", "exit_code", "killed_by", "node"),
     [
@@ -216,9 +219,19 @@ def test_reasons_are_asked_for_each_array_once():
         ("submit-hung", None, "", None, None, ""),
         ("detail-killed", JobState.FAILED, "killed by qdel or another signal", None, 15, "e1"),
         ("detail-deleted", JobState.CANCELLED, "killed by qdel or another signal", None, 9, "e2"),
-        ("detail-time", JobState.TIMEOUT, "qmaster enforced h_rt, h_cpu, or h_vmem limit", None, 9, "e2"),
-        ("detail-queue-time", JobState.TIMEOUT, "qmaster enforced h_rt, h_cpu, or h_vmem limit", None, 9, "e1"),
-        ("detail-memory", JobState.OUT_OF_MEMORY, "qmaster enforced h_rt, h_cpu, or h_vmem limit", None, 9, "e2"),
+        (
+            "detail-deleted-warned",
+            JobState.CANCELLED,
+            "killed by qdel or another signal",
+            None,
+            12,
+            "jobclusters-sge-e2",
+        ),
+        ("detail-time-warned", JobState.TIMEOUT, ENFORCED, None, 12, "jobclusters-sge-e1"),
+        ("detail-soft-time", JobState.TIMEOUT, "killed by qdel or another signal", None, 10, "jobclusters-sge-e2"),
+        ("detail-time", JobState.TIMEOUT, ENFORCED, None, 9, "e2"),
+        ("detail-queue-time", JobState.TIMEOUT, ENFORCED, None, 9, "e1"),
+        ("detail-memory", JobState.OUT_OF_MEMORY, ENFORCED, None, 9, "e2"),
         ("detail-log-directory", JobState.FAILED, "opening input/output file", None, None, "e1"),
         ("detail-work-directory", JobState.FAILED, "changing into working directory", None, None, "e2"),
         ("detail-no-python", JobState.FAILED, "", 127, None, "e1"),
@@ -233,6 +246,11 @@ def test_detail(name, state, reason, exit_code, killed_by, node):
     else:
         found = (detail.state, detail.reason, detail.exit_code, detail.signal, detail.node)
         assert found == (state, reason, exit_code, killed_by, node)
+
+
+def test_a_job_that_is_warned_without_a_limit_of_its_own_gives_way():
+    reply = recorded("sge", "detail-soft-time")
+    assert SGE.parse_detail(replace(reply, out=reply.out.replace(",s_rt=8", ""))).state is JobState.PREEMPTED
 
 
 def test_detail_is_that_of_the_last_run():

@@ -35,6 +35,7 @@ class Sge(Dialect):
     job_variable = "JOB_ID"
     index_variable = "SGE_TASK_ID"
     submit_host_variable = "SGE_O_HOST"
+    warnings = "USR1 USR2"  # with -notify, or at s_rt
     first_index = 1
     # Not PE, QUEUE, ARC: those are the beginnings of too many others.
     nested_prefixes = ("SGE_", "JOB_", "NSLOTS", "NQUEUES", "NHOSTS", "PE_HOSTFILE", "RESTARTED")
@@ -156,6 +157,8 @@ class Sge(Dialect):
 _ISO = "%Y-%m-%dT%H:%M:%S"
 #: A run that made way for another: migrating (read in the manual), rescheduling.
 _AGAIN = (24, 25)
+#: Our scripts end by the signals that have warned them.
+_KILL, _USR1, _USR2 = 9, 10, 12
 #: What qacct says of these helps nobody.
 _REASONS = {100: "killed by qdel or another signal"}
 
@@ -164,8 +167,10 @@ def _end(failed: int, code: int, fields: Mapping[str, str]) -> JobState:
     """Read how a job ended from ``failed``, a number of accounting(5), and the exit status."""
     if failed == 0:
         return JobState.COMPLETED if code == 0 else JobState.FAILED
-    if failed == 100 and code == 128 + 9:  # as qdel does it
+    if failed == 100 and code in (128 + _KILL, 128 + _USR2):  # as qdel does it, with -notify
         return JobState.CANCELLED
+    if failed == 100 and code == 128 + _USR1:  # over its soft limit of time, or about to be suspended
+        return JobState.TIMEOUT if re.search(r"\bs_rt=", fields.get("category", "")) else JobState.PREEMPTED
     if failed == 37:  # over a limit: of time if that time has passed
         limit = re.search(r"\bh_rt=(\d+)", fields.get("category", ""))
         ran = re.match(r"\d+", fields.get("ru_wallclock", ""))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 import jobclusters
@@ -262,3 +263,17 @@ def test_drill_a_start_that_fails_says_why(system, cluster, why):
     assert (code, out) == (1, "")
     assert ("nosuch" if why == "queue" else "/no/such/python") in errors
     until(lambda: not cluster.living())
+
+
+def test_drill_cleanup_after_all_that_could_have_is_killed(system, cluster):
+    held = cluster(scheduler_cpu=None, scheduler_memory=None, job_extra_directives=list(system.held))
+    told("start", "cli", "--head", "detached", "--jobs", "2", *held)
+    until(lambda: len(cluster.living()) == 2)
+    (head,) = [each for each in psutil.process_iter(["cmdline"]) if "jobclusters.head" in (each.info["cmdline"] or ())]
+    for process in [*head.children(recursive=True), head]:  # the janitor before, that would clear away
+        process.kill()
+    psutil.wait_procs([head])
+    assert len(cluster.living()) == 2
+    (gone,) = facts("cleanup")
+    assert (gone["name"], cluster.living()) == ("cli", [])
+    assert facts("status", "cli")["standing"] == "ended"

@@ -51,6 +51,18 @@ def test_drill_scale_down_with_results(make, look, drill):
     drill.report(seen, asked=3, lost=lost)
 
 
+def test_results_outlive_a_job_that_somebody_cancels(system, make, look):
+    cluster = make(n_jobs=2)
+    seen = look(cluster)
+    with Client(cluster) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+        lost = hold_results(client)
+        system.cancel(seen.living()[0])
+        until(lambda: len(seen.ever()) == 3)
+        client.wait_for_workers(2, timeout=PATIENCE)
+        assert lost() == 0
+
+
 OWNER = """
 import json, sys, time
 import jobclusters

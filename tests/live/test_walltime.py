@@ -1,4 +1,4 @@
-"""Results outlive the jobs that made them: SLURM announces a job's end some seconds before."""
+"""Results outlive the jobs that made them, which end one after the other."""
 
 from __future__ import annotations
 
@@ -7,21 +7,9 @@ import time
 import pytest
 from distributed import Client
 
-from .tools import PATIENCE, hold_results, until
+from .tools import PATIENCE, hold_results
 
 ONLY = "slurm"
-
-
-def test_results_outlive_a_job_that_somebody_cancels(system, make, look):
-    cluster = make(n_jobs=2)
-    seen = look(cluster)
-    with Client(cluster) as client:
-        client.wait_for_workers(2, timeout=PATIENCE)
-        lost = hold_results(client)
-        system.cancel(seen.living()[0])
-        until(lambda: len(seen.ever()) == 3)
-        client.wait_for_workers(2, timeout=PATIENCE)
-        assert lost() == 0
 
 
 @pytest.mark.containers

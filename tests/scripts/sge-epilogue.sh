@@ -5,6 +5,7 @@
 #$ -j y
 #$ -l h_vmem=1024M
 #$ -l h_rt=00:30:00
+#$ -notify
 
 began=$(date +%s)
 export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
@@ -15,8 +16,13 @@ name=dask-worker
 [ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
+# All processes get these, some more than once, and are to go on: this shell alone heeds them, and ends by them at last.
+warned=
+trap '' USR1 USR2
 python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 1 --memory-limit 921MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 --dashboard-address 127.0.0.1:0 &
 workers=$!
+trap '[ "$warned" ] || { warned=USR1; kill -TERM $workers 2>/dev/null; }' USR1
+trap '[ "$warned" ] || { warned=USR2; kill -TERM $workers 2>/dev/null; }' USR2
 status=0
 for process in $workers; do
   wait "$process" && code=0 || code=$?
@@ -28,4 +34,5 @@ for process in $workers; do
 done
 rm -rf /scratch/mine
 echo finished
+[ -z "$warned" ] || { trap - "$warned" && kill -s "$warned" "$$"; }
 exit "$status"

@@ -6,6 +6,7 @@
 #$ -pe smp 32
 #$ -l h_vmem=7272M
 #$ -l h_rt=00:30:00
+#$ -notify
 #$ -l gpu=0.125
 
 began=$(date +%s)
@@ -17,6 +18,9 @@ name=dask-worker
 [ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
+# All processes get these, some more than once, and are to go on: this shell alone heeds them, and ends by them at last.
+warned=
+trap '' USR1 USR2
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
@@ -24,6 +28,8 @@ for gpu in $(echo "$gpus" | tr ',' ' '); do
   workers="$workers $!"
   number=$((number + 1))
 done
+trap '[ "$warned" ] || { warned=USR1; kill -TERM $workers 2>/dev/null; }' USR1
+trap '[ "$warned" ] || { warned=USR2; kill -TERM $workers 2>/dev/null; }' USR2
 status=0
 for process in $workers; do
   wait "$process" && code=0 || code=$?
@@ -33,4 +39,5 @@ for process in $workers; do
   done
   [ "$code" = 0 ] || status=$code
 done
+[ -z "$warned" ] || { trap - "$warned" && kill -s "$warned" "$$"; }
 exit "$status"

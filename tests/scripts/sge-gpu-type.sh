@@ -8,6 +8,7 @@
 #$ -l gpu=4
 #$ -l card=v100
 #$ -l h_rt=00:30:00
+#$ -notify
 
 began=$(date +%s)
 export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
@@ -18,6 +19,9 @@ name=dask-worker
 [ "${RESTARTED:-0}" = 0 ] || name=$name-r$(date +%s)
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
+# All processes get these, some more than once, and are to go on: this shell alone heeds them, and ends by them at last.
+warned=
+trap '' USR1 USR2
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
@@ -25,6 +29,8 @@ for gpu in $(echo "$gpus" | tr ',' ' '); do
   workers="$workers $!"
   number=$((number + 1))
 done
+trap '[ "$warned" ] || { warned=USR1; kill -TERM $workers 2>/dev/null; }' USR1
+trap '[ "$warned" ] || { warned=USR2; kill -TERM $workers 2>/dev/null; }' USR2
 status=0
 for process in $workers; do
   wait "$process" && code=0 || code=$?
@@ -34,4 +40,5 @@ for process in $workers; do
   done
   [ "$code" = 0 ] || status=$code
 done
+[ -z "$warned" ] || { trap - "$warned" && kill -s "$warned" "$$"; }
 exit "$status"

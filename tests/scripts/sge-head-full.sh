@@ -9,6 +9,7 @@
 #$ -pe smp 2
 #$ -l h_vmem=7630M
 #$ -l h_rt=168:00:00
+#$ -notify
 #$ -r n
 
 export SITE=1
@@ -21,8 +22,13 @@ fi
 module load gcc/12 || exit
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
+# All processes get these, some more than once, and are to go on: this shell alone heeds them, and ends by them at last.
+warned=
+trap '' USR1 USR2
 python -m jobclusters.head /home/me/.jobclusters/clusters/production run0 &
 workers=$!
+trap '[ "$warned" ] || { warned=USR1; kill -TERM $workers 2>/dev/null; }' USR1
+trap '[ "$warned" ] || { warned=USR2; kill -TERM $workers 2>/dev/null; }' USR2
 status=0
 for process in $workers; do
   wait "$process" && code=0 || code=$?
@@ -33,4 +39,5 @@ for process in $workers; do
   [ "$code" = 0 ] || status=$code
 done
 python -m jobclusters.head --sweep /home/me/.jobclusters/clusters/production run0
+[ -z "$warned" ] || { trap - "$warned" && kill -s "$warned" "$$"; }
 exit "$status"

@@ -6,12 +6,18 @@
 #$ -o /home/me/.jobclusters/clusters/production/
 #$ -l h_vmem=8192M
 #$ -l h_rt=00:30:00
+#$ -notify
 #$ -r n
 
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
+# All processes get these, some more than once, and are to go on: this shell alone heeds them, and ends by them at last.
+warned=
+trap '' USR1 USR2
 python -m jobclusters.head /home/me/.jobclusters/clusters/production run0 &
 workers=$!
+trap '[ "$warned" ] || { warned=USR1; kill -TERM $workers 2>/dev/null; }' USR1
+trap '[ "$warned" ] || { warned=USR2; kill -TERM $workers 2>/dev/null; }' USR2
 status=0
 for process in $workers; do
   wait "$process" && code=0 || code=$?
@@ -22,4 +28,5 @@ for process in $workers; do
   [ "$code" = 0 ] || status=$code
 done
 python -m jobclusters.head --sweep /home/me/.jobclusters/clusters/production run0
+[ -z "$warned" ] || { trap - "$warned" && kill -s "$warned" "$$"; }
 exit "$status"
