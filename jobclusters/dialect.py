@@ -105,6 +105,8 @@ class Dialect(ABC):
     keywords: ClassVar[frozenset[str]] = frozenset()
     #: Old names of keywords, with the new ones.
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    #: Whether an account may hold spaces, in quotes.
+    spaced_accounts: ClassVar[bool] = False
     #: What a job's name must match, and that in words; ("", "") if there is nothing to heed.
     job_name_rule: ClassVar[tuple[str, str]] = ("", "")
     #: The environment variable that holds a job's own id; "" if there is none.

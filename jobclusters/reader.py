@@ -53,11 +53,11 @@ class Reader:
             return ""
         return str(value)
 
-    def word(self, key: str) -> str | None:
-        """Read text without spaces or quotes: the name of a queue, an account, ..."""
+    def word(self, key: str, *, spaces: bool = False) -> str | None:
+        """Read text without quotes, and without spaces unless they may be: the name of a queue, an account, ..."""
         value = self.text(key)
-        if value is not None and re.search(r"[\s'\"\\]", value):
-            self.problems.append(f"{key}={value!r} can't hold spaces, quotes or backslashes")
+        if value is not None and re.search(r"['\"\\]" if spaces else r"[\s'\"\\]", value):
+            self.problems.append(f"{key}={value!r} can't hold {'' if spaces else 'spaces, '}quotes or backslashes")
         return value
 
     def line(self, key: str, value: str) -> str:

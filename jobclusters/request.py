@@ -146,7 +146,7 @@ def _queue(read: Reader, dialect: Dialect, site: Site) -> dict[str, object]:
     return {
         "job_name": job_name,
         "queue": read.word("queue"),
-        "account": read.word("account") if "account" in dialect.keywords else None,
+        "account": read.word("account", spaces=dialect.spaced_accounts) if "account" in dialect.keywords else None,
         "qos": read.word("qos") if "qos" in dialect.keywords else None,
         "walltime": _walltime(read, dialect),
         "requeue": True if read.flag("worker_is_spot", False) else None,

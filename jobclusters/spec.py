@@ -5,6 +5,7 @@ Nothing here reads files, the environment or the configuration: all of it is pas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -128,8 +129,13 @@ class JobSpec:
 
     @property
     def memory_per_core(self) -> int:
-        """The job's memory for each of its cores, rounded up."""
-        return -(-self.memory // self.cores)
+        """The job's memory for each of the cores that are asked for, rounded up."""
+        return -(-self.memory // (self.request_cores or self.cores))
+
+    @property
+    def reserves_memory(self) -> bool:
+        """Whether a directive of the user's own reserves memory on LSF, which may be said once alone."""
+        return any(re.search(r"rusage\[[^]]*\bmem\b", line) for line in self.directives)
 
     @property
     def interpreter(self) -> str:

@@ -446,6 +446,8 @@ def test_no_lsf_conf(monkeypatch, tmp_path):
     [
         ({"job_name": "x[1-3]"}, "job_name"),
         ({"job_name": "a'b"}, "job_name"),
+        ({"project": "a'b"}, "account=.* can't hold quotes or backslashes"),
+        ({"queue": "a b"}, "queue='a b' can't hold spaces, quotes or backslashes"),
         ({"lsf_units": "bytes"}, "lsf_units='bytes' must be one of kb"),
         ({"mem": "much"}, "memory 'much'"),
         ({"mem": 16}, "did you mean '16 GB'"),
@@ -457,6 +459,22 @@ def test_no_lsf_conf(monkeypatch, tmp_path):
 def test_bad_keywords_are_told_before_submission(keywords, words):
     with pytest.raises(InvalidRequest, match=words):
         job_script("lsf", **SMALL, **keywords)
+
+
+def test_a_project_may_hold_spaces():
+    """As with dask-jobqueue."""
+    assert '#BSUB -P "Dask On LSF"\n' in job_script("lsf", **SMALL, project="Dask On LSF")
+
+
+def test_memory_is_reserved_once():
+    """LSF merges what all -R say, and "a given load index cannot appear more than once" (its manual, rusage)."""
+    text = job_script("lsf", **SMALL, job_extra=["-R rusage[ngpus=1, mem=16GB]"])
+    assert [line for line in text.splitlines() if "-R" in line] == [
+        '#BSUB -R "span[hosts=1]"',
+        "#BSUB -R rusage[ngpus=1, mem=16GB]",
+    ]
+    other = job_script("lsf", **SMALL, job_extra=["-R rusage[scratch=10]", "-R select[mem>10]"])
+    assert '#BSUB -R "rusage[mem=1024] span[hosts=1]"\n' in other
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Lsf(Dialect):
     clock = "minutes, HH:MM"
     keywords = frozenset({"account", "job_cpu", "mem", "lsf_units", "use_stdin"})
     renamed = MappingProxyType({"project": "account", "ncpus": "job_cpu"})
+    spaced_accounts = True
     job_name_rule = (r"[A-Za-z0-9_ .:+=@-]+", "letters, digits, spaces and _ . : + = @ -")
     job_variable = "LSB_JOBID"
     index_variable = "LSB_JOBINDEX"
