@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from jobclusters.configurations import Configuration, find_configuration, read_f
 from jobclusters.connected import ConnectedCluster
 from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
+from jobclusters.dialects.sge import ENVIRONMENT
 from jobclusters.entry import Phase
 from jobclusters.errors import InvalidRequest
 from jobclusters.explain import Origin
@@ -26,6 +28,8 @@ from jobclusters.route import connect, given_name
 from jobclusters.sizes import fitting
 from jobclusters.spec import JobSpec
 from jobclusters.units import gigabytes, parse_memory
+
+logger = logging.getLogger(__name__)
 
 
 class SLURMJob(BatchJob):
@@ -122,6 +126,11 @@ class SGECluster(JobCluster):
 
     dialect = DIALECTS["sge"]
     job_cls = SGEJob
+
+    @classmethod
+    def _check(cls, spec: JobSpec) -> None:
+        if spec.request_cores == 1 < spec.cores:
+            logger.warning("Jobs for %d cores get one slot, as with dask-jobqueue: %s.", spec.cores, ENVIRONMENT)
 
 
 class LocalQueueJob(BatchJob):

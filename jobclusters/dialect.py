@@ -148,6 +148,10 @@ class Dialect(ABC):
         """Tell what the system would refuse, or never run, though each keyword alone is right."""
         return ()
 
+    def takes_one_slot(self, spec: JobSpec) -> bool:
+        """Tell whether the system would give this job one core, as nothing says how it is to ask for more."""
+        return False
+
     @abstractmethod
     def submit_argv(self, count: int) -> list[str]:
         """Give the command that reads a script from standard input and submits it as ``count`` jobs."""

@@ -70,6 +70,9 @@ def resolve_layers(
         **command,  # type: ignore[arg-type]
         **_queue(read, dialect, site),  # type: ignore[arg-type]
     )
+    # As with dask-jobqueue, whose words these are.
+    if asked.size is None and not spec.gpus and dialect.takes_one_slot(spec):
+        spec = replace(spec, request_cores=1)
     if not any(str(word).startswith("--lifetime") for word in spec.worker_args):
         due, seconds, stagger = terms(spec.walltime, site.margin)
         spec = replace(spec, due=due, lifetime=seconds, lifetime_stagger=stagger)

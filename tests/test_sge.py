@@ -377,9 +377,11 @@ def test_directives(keywords, there, absent):
     ("keywords", "words"),
     [
         (
-            FOUR,
+            {"worker_cpu": 4, "worker_memory": "10 MiB"},
             "4 cores need a parallel environment.*parallel_environment='smp'.*qconf -spl.*jobqueue.sge.parallel-env",
         ),
+        ({"worker_size": "large"}, "2 cores need a parallel environment"),
+        ({**FOUR, "gpus": 1}, "4 cores need a parallel environment"),
         ({**FOUR, "cores": 1, "gpus": 1, "gpu_type": "v100"}, "gpu_type='v100': .*gpu_type_complex="),
         ({**FOUR, "cores": 1, "job_name": "1st"}, "job_name='1st': on Grid Engine"),
         ({**FOUR, "cores": 1, "job_name": "my job"}, "job_name='my job': on Grid Engine"),
@@ -390,6 +392,30 @@ def test_directives(keywords, there, absent):
 def test_what_is_told_before_submission(keywords, words):
     with pytest.raises(InvalidRequest, match=words):
         script(**keywords)
+
+
+def test_cores_alone_get_one_slot_as_with_dask_jobqueue(caplog):
+    found = directives(**FOUR)
+    assert "-l h_vmem=10M" in found  # all of it for the one slot
+    assert [line for line in found if line.startswith("-pe")] == []
+    with SGECluster(**FOUR) as cluster:
+        assert " --nworkers 4 " in cluster.job_script()
+    assert "Jobs for 4 cores get one slot" in caplog.text
+    assert "parallel_environment='smp'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {**FOUR, "parallel_environment": "smp"},
+        {**FOUR, "job_extra": ["-pe smp 4"]},
+        {**FOUR, "resource_spec": "m_mem_free=20G"},
+        {**FOUR, "cores": 1},
+    ],
+)
+def test_nobody_is_told_of_slots_who_has_said_how_many(keywords, caplog):
+    with SGECluster(**keywords):
+        assert "slot" not in caplog.text
 
 
 def test_the_site_names_what_it_has():

@@ -16,6 +16,12 @@ from jobclusters.errors import Unavailable
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
+#: What to do for jobs of several cores.
+ENVIRONMENT = (
+    "give parallel_environment='smp', or what else `qconf -spl` lists, or set it for all as"
+    " jobqueue.sge.parallel-environment; with allocation_rule $pe_slots in `qconf -sp smp`"
+)
+
 
 class Sge(Dialect):
     """Grid Engine's commands."""
@@ -47,15 +53,15 @@ class Sge(Dialect):
     array_words = ("submit a job with more than",)
     outage_words = ("commlib error", "unable to send message to qmaster", "unable to contact qmaster")
 
+    def takes_one_slot(self, spec: JobSpec) -> bool:
+        """Tell whether no parallel environment is named, in any way."""
+        own = spec.resource_spec is not None or any(line.split()[:1] == ["-pe"] for line in spec.directives)
+        return spec.cores > 1 and spec.parallel_environment is None and not own
+
     def problems(self, spec: JobSpec) -> Iterable[str]:
         """Tell what the site has to name first: slots on one node, a type of GPU."""
-        own = spec.resource_spec is not None or any(line.split()[:1] == ["-pe"] for line in spec.directives)
-        if spec.cores > 1 and spec.parallel_environment is None and not own:
-            yield (
-                f"{spec.cores} cores need a parallel environment, which each site names itself: give"
-                " parallel_environment='smp', or what else `qconf -spl` lists, or set it for all as"
-                " jobqueue.sge.parallel-environment; with allocation_rule $pe_slots in `qconf -sp smp`"
-            )
+        if spec.request_cores is None and self.takes_one_slot(spec):
+            yield f"{spec.cores} cores need a parallel environment, which each site names itself: {ENVIRONMENT}"
         if spec.gpu_type is not None and spec.gpu_type_complex is None and spec.resource_spec is None:
             yield (
                 f"gpu_type={spec.gpu_type!r}: say by gpu_type_complex= what the site calls a GPU's type (`qconf -sc`),"
