@@ -55,6 +55,16 @@ def test_settings_of_dask_jobqueue_reach_the_script(configure, key, spelling):
     assert text in job_script("slurm")
 
 
+@pytest.mark.parametrize(
+    ("system", "directive"),
+    [("pbs", "-l walltime=12:00:00"), ("torque", "walltime=12:00:00"), ("sge", "h_rt=12:00:00")],
+)
+def test_a_walltime_without_quotes_is_in_seconds_where_the_system_reads_them(configure, system, directive):
+    section = "sge" if system == "sge" else "pbs"
+    configure(user=f"jobqueue: {{{section}: {{cores: 1, memory: 1GB, walltime: 12:00:00}}}}")  # YAML reads 43200
+    assert directive in job_script(system)
+
+
 def test_skipping_directives_by_a_setting(configure):
     configure(user="jobqueue: {slurm: {cores: 1, memory: 1GB, job-directives-skip: [--mem]}}")
     assert "--mem=" not in job_script("slurm")
