@@ -37,8 +37,20 @@ _HOMES = {
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 -- a list all the same
 
+_CLUSTERS = [name for name in __all__ if name.endswith("Cluster")]
+# What dask-jobqueue has, and we don't.
+_BESIDE = "dask_jobqueue, which is installed beside jobclusters, has it"
+_ELSEWHERE = {
+    "HTCondorCluster": _BESIDE,
+    "MoabCluster": f"{_BESIDE}; where Moab stands before TORQUE or PBS, their own cluster may do",
+    "OARCluster": _BESIDE,
+    "SLURMRunner": _BESIDE,
+}
+
 
 def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:  # an AttributeError's words would not be seen by who imports it
+        raise ImportError(f"jobclusters has no {name}: there are {', '.join(_CLUSTERS)}. {_ELSEWHERE[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

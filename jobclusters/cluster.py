@@ -10,6 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import getattr_static
 from typing import Any, ClassVar
 
 import dask.config
@@ -55,6 +56,13 @@ _OURS = frozenset(
         *("head", "shutdown_on_close", "idle_timeout", "no_client_timeout"),
         *SCHEDULER_KEYWORDS,
     }
+)
+
+
+#: What job classes of dask-jobqueue may change, and which has no part in what is submitted here.
+_UNUSED = (
+    *("job_script", "job_header", "submit_command", "cancel_command", "job_id_regexp"),
+    *("_script_template", "_submit_job", "_close_job", "_call", "_job_id_from_submit_output"),
 )
 
 
@@ -340,9 +348,10 @@ def _checked(job_class: type) -> type[BatchJob]:
     """Refuse job classes whose changes would not reach the queue."""
     if not issubclass(job_class, BatchJob):
         raise InvalidRequest(f"job_cls={job_class.__name__} must be a subclass of jobclusters.job.BatchJob")
-    if job_class.job_script is not BatchJob.job_script:
+    if changed := [name for name in _UNUSED if getattr_static(job_class, name) is not getattr_static(BatchJob, name)]:
         raise InvalidRequest(
-            f"job_cls={job_class.__name__} overrides job_script(), which arrays can't use: put the change into a"
-            " template (docs/templates.md)"
+            f"job_cls={job_class.__name__} overrides {', '.join(changed)}, which arrays can't use: put what concerns"
+            " the script into a template (docs/templates.md); another command goes by its name onto the PATH, as a"
+            " script of your own"
         )
     return job_class

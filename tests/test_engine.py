@@ -383,6 +383,20 @@ def test_a_job_class_whose_script_would_not_be_used_is_refused(held):
         ScriptedCluster(held, job_cls=Mine, **SMALL)
 
 
+def test_a_job_class_whose_commands_would_not_be_used_is_refused(held):
+    from jobclusters.clusters import LocalQueueJob
+
+    class Mine(LocalQueueJob):
+        submit_command = "sudo sbatch"
+
+        @classmethod
+        async def _close_job(cls, job_id, cancel_command):
+            pass
+
+    with pytest.raises(InvalidRequest, match="Mine overrides submit_command, _close_job"):
+        ScriptedCluster(held, job_cls=Mine, **SMALL)
+
+
 def test_a_program_that_ends_right_after_scaling_ends_quietly(tmp_path):
     import subprocess
     import sys

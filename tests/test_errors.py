@@ -36,6 +36,13 @@ def test_every_public_name_can_be_had():
         _ = jobclusters.SLURMCluste
 
 
+@pytest.mark.parametrize("name", ["HTCondorCluster", "MoabCluster", "OARCluster", "SLURMRunner"])
+def test_what_only_dask_jobqueue_has_is_told_where_it_is_imported(name):
+    with pytest.raises(ImportError, match=f"no {name}: there are Cluster, .*, TORQUECluster. dask_jobqueue"):
+        getattr(jobclusters, name)
+    assert name not in dir(jobclusters)
+
+
 def test_one_problem_is_a_sentence_and_many_are_a_list():
     assert str(InvalidRequest("no")) == "no"
     assert str(InvalidRequest(["no"])) == "no"
