@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import shlex
 import signal
 import weakref
 from collections.abc import Mapping, Sequence
 
 from jobclusters.dialect import Reply
 from jobclusters.errors import NoBatchSystem
+
+logger = logging.getLogger(__name__)
 
 #: Commands at once in a process: a login node is shared, and a batch system's controller even more.
 AT_ONCE = 4
@@ -45,6 +49,8 @@ async def run(
         If there is no such command.
     """
     loop = asyncio.get_running_loop()
+    if stdin is not None:
+        logger.debug("for %s:\n%s", argv[0], stdin)
     async with _slots.setdefault(loop, asyncio.Semaphore(AT_ONCE)):
         try:
             process = await asyncio.create_subprocess_exec(
@@ -61,6 +67,7 @@ async def run(
         try:
             done, _ = await asyncio.wait([talk], timeout=timeout)
             if not done:
+                logger.debug("%s: no answer in %g s", shlex.join(argv), timeout)
                 return Reply(tuple(argv), None, err=f"no answer in {timeout:g} s")
             out, err = talk.result()
         finally:
@@ -69,4 +76,6 @@ async def run(
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
             talk.cancel()
-    return Reply(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    reply = Reply(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    logger.debug("%s: exit status %s: %s", shlex.join(argv), reply.status, reply.words)
+    return reply
