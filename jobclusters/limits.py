@@ -18,7 +18,9 @@ from jobclusters.units import gigabytes, parse_memory
 _UNITS = ("", "_jobs", "_cores", "_memory")
 _TIMES = ("target_duration", "patience", "idle")
 _ENDS = tuple(f"{end}{unit}" for end in ("minimum", "maximum") for unit in _UNITS)
-_VALID = (*_ENDS, "max_pending", "max_core_hours", "interval", "wait_count", *_TIMES)
+#: Of distributed's Adaptive, and without a meaning here.
+_DASKS = ("wait_count", "worker_key")
+_VALID = (*_ENDS, "max_pending", "max_core_hours", "interval", *_DASKS, *_TIMES)
 
 
 def read_policy(spec: JobSpec, asked: Mapping[str, object]) -> Policy:

@@ -89,6 +89,11 @@ def test_bad_limits(limits, problem):
     assert problem in str(caught.value)
 
 
+def test_what_only_dasks_own_scaler_heeds_is_taken():
+    policy = read_policy(spec(), {"maximum": 8, "wait_count": 3, "worker_key": str})
+    assert policy == read_policy(spec(), {"maximum": 8})
+
+
 def test_all_that_is_wrong_is_told_at_once():
     with pytest.raises(InvalidRequest) as caught:
         read_policy(spec(), {"minimum": -1, "maxmum": 2, "patience": "x"})
