@@ -16,7 +16,7 @@ from jobclusters.errors import Problems, unknown
 from jobclusters.explain import Explanation, Origin, merged, where, written
 from jobclusters.idle import read_timeout
 from jobclusters.layers import KEYWORD, Asked, Layer, job_keywords
-from jobclusters.request import resolve_layers
+from jobclusters.request import NOTHING, resolve_layers
 from jobclusters.sizes import whole
 from jobclusters.spec import DASK_WORKER, NO_SCHEDULER, JobSpec
 from jobclusters.units import gigabytes
@@ -121,7 +121,12 @@ class Call:
         }
 
 
-def read_call(dialect: Dialect, given: Mapping[str, object], configuration: str | Configuration | None = None) -> Call:
+def read_call(
+    dialect: Dialect,
+    given: Mapping[str, object],
+    configuration: str | Configuration | None = None,
+    inherited: Mapping[str, object] = NOTHING,
+) -> Call:
     """Read a call; everything that's wrong with it is told at once.
 
     Parameters
@@ -132,6 +137,8 @@ def read_call(dialect: Dialect, given: Mapping[str, object], configuration: str 
         Keywords as they were given; None means not given.
     configuration
         The name of one, or one that was read from a file.
+    inherited
+        What a group takes over from its cluster.
 
     Raises
     ------
@@ -153,7 +160,8 @@ def read_call(dialect: Dialect, given: Mapping[str, object], configuration: str 
     resolved = None
     if site is not None:
         for_jobs = [(source, {k: v for k, v in layer.items() if k in of_job}) for source, layer in layers]
-        resolved = problems.attempt(lambda: resolve_layers(dialect, for_jobs, site, "dummy-name", NO_SCHEDULER), None)
+        place = (site, "dummy-name", NO_SCHEDULER)
+        resolved = problems.attempt(lambda: resolve_layers(dialect, for_jobs, *place, inherited), None)
     problems.raise_any()
     settings = config.jobqueue(dialect, config_name)  # type: ignore[arg-type]
     for key in config.CLUSTER_SETTINGS & settings.keys() - cluster.keys():

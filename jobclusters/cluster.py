@@ -36,6 +36,7 @@ from jobclusters.group import DEFAULT, Group, check_name
 from jobclusters.headspec import SCHEDULER_KEYWORDS
 from jobclusters.job import BatchJob
 from jobclusters.lasting import Held, LastingCluster, timeouts
+from jobclusters.layers import COMMON_TO_WORKERS
 from jobclusters.limits import read_policy
 from jobclusters.links import free_address
 from jobclusters.notebook import NotebookCluster
@@ -224,7 +225,9 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         name
             Of the group, for ``scale(jobs=2, group="gpu")`` and ``adapt(maximum_jobs=2, group="gpu")``.
         configuration, **keywords
-            As for a cluster; those that concern the cluster itself have no place here.
+            As for a cluster; those that concern the cluster itself have no place here. What concerns the person and
+            the site, such as ``account`` and ``software``, is as for the cluster's own jobs unless it is said here:
+            see docs/scaling.md.
         n_jobs
             Jobs to ask for at once.
 
@@ -235,7 +238,8 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         """
         name = check_name(self.groups, name)
         config_name = self._call.value("config_name")
-        call = read_call(self.dialect, {"config_name": config_name, **keywords}, configuration)
+        inherited = self._call.asked.said(COMMON_TO_WORKERS)
+        call = read_call(self.dialect, {"config_name": config_name, **keywords}, configuration, inherited)
         if wrong := sorted(call.cluster.keys() & keywords.keys()):
             raise InvalidRequest(f"{', '.join(wrong)}: these concern the cluster, and can't differ in a group")
         self._check(call.spec)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobclusters.call import Call
 from jobclusters.errors import InvalidRequest, Problems, unknown
-from jobclusters.layers import Layer, Site
+from jobclusters.layers import COMMON, Layer, Site
 from jobclusters.request import resolve_layers
 from jobclusters.software import NO_SOFTWARE
 from jobclusters.spec import NO_SCHEDULER, JobSpec
@@ -28,14 +28,6 @@ SCHEDULER_KEYWORDS = (
 #: A head's cores and memory unless something is said (Coiled's).
 CPU, MEMORY = 1, "8 GiB"
 
-#: What a head's job shares with those of the workers, unless a size says it.
-_SHARED = frozenset(
-    {
-        *("account", "qos", "queue", "walltime", "shebang", "software"),
-        *("job_script_prologue", "job_extra_directives", "job_directives_skip"),
-        *("parallel_environment", "memory_complex", "lsf_units", "use_stdin"),
-    }
-)
 _RENAMED = {"scheduler_walltime": "walltime", "scheduler_extra_directives": "job_extra_directives"}
 
 
@@ -104,13 +96,7 @@ def head_spec(call: Call, site: Site, name: str) -> JobSpec:
     InvalidRequest
         With every problem.
     """
-    asked, sized = call.asked, f"size {call.asked.size.name!r}" if call.asked.size else None
-    spot = f"jobclusters.spot.{call.dialect.name}"
-    shared = {
-        key: value
-        for key, value in asked.values.items()
-        if key in _SHARED and asked.sources.get(key) not in (sized, spot, site.section)
-    }
+    shared = call.asked.said(COMMON)
     own: dict[str, object] = {"job_name": f"dask-head-{name[:24]}", "processes": 1, "nanny": False}
     own |= {new: call.value(key) for key, new in _RENAMED.items() if call.value(key) is not None}
     if (size := call.value("scheduler_size")) is not None:

@@ -5,7 +5,7 @@ Who said what is kept beside each value, for :meth:`~jobclusters.cluster.JobClus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -128,6 +128,24 @@ Layer = tuple[str, Mapping[str, object]]
 #: The source of what stands in the call itself.
 KEYWORD = "keyword"
 
+#: The source of what a group of jobs takes over from its cluster.
+CLUSTER = "the cluster"
+
+#: What all jobs of a cluster share, that of its head included: it concerns the person and the site, not a job's size.
+COMMON = frozenset(
+    {
+        *("account", "qos", "queue", "walltime", "shebang", "software"),
+        *("job_script_prologue", "job_extra_directives", "job_directives_skip"),
+        *("parallel_environment", "memory_complex", "lsf_units", "use_stdin"),
+    }
+)
+
+#: What the jobs of a group share with the cluster's own.
+COMMON_TO_WORKERS = COMMON | {
+    *("job_name", "log_directory", "local_directory", "python", "death_timeout", "job_script_epilogue"),
+    *("gpu_complex", "gpu_type_complex"),
+}
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -155,8 +173,14 @@ class Asked:
         source = self.sources.get(key)
         return self.persons.index(source) if source in self.persons else len(self.persons)
 
+    def said(self, keys: Collection[str]) -> dict[str, object]:
+        """Give those of these values that a person says."""
+        return {key: self.values[key] for key in self.values.keys() & keys if self.rank(key) < len(self.persons)}
 
-def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Problems) -> Asked:
+
+def gather(
+    dialect: Dialect, given: Sequence[Layer], site: Site, problems: Problems, inherited: Mapping[str, object]
+) -> Asked:
     """Lay the call and its configuration over the size's details and the site's settings.
 
     Parameters
@@ -169,6 +193,8 @@ def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Probl
         The configuration.
     problems
         Where a sentence goes for everything that's wrong.
+    inherited
+        What a group of jobs takes over from its cluster, in today's names; what a size says wins over it.
     """
     person = _laid(given, dialect)
     away = {key for key, (value, _) in person.items() if key in _NUMBERS and value == ""}
@@ -185,6 +211,7 @@ def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Probl
     from_size = _today(size.keywords(dialect.name), dialect) if size else {}
     asked = {
         **_said_by(site.section, configured),
+        **_said_by(CLUSTER, inherited),
         **_said_by(f"size {size.name!r}" if size else "", from_size),
         **person,
     }
@@ -195,7 +222,7 @@ def gather(dialect: Dialect, given: Sequence[Layer], site: Site, problems: Probl
         values={key: value for key, (value, _) in asked.items()},
         sources={key: by for key, (_, by) in asked.items()},
         size=size,
-        persons=tuple(source for source, _ in given),
+        persons=(*(source for source, _ in given), *([CLUSTER] if inherited else [])),
     )
 
 

@@ -9,17 +9,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from jobclusters.dialect import Dialect
 from jobclusters.errors import Problems, unknown
 from jobclusters.fit import best, misfits
-from jobclusters.layers import KEYWORD, Asked, Layer, Site, gather, job_keywords, says_size
+from jobclusters.layers import CLUSTER, KEYWORD, Asked, Layer, Site, gather, job_keywords, says_size
 from jobclusters.reader import Reader
 from jobclusters.sizes import Size
 from jobclusters.spec import JobSpec, split_cores
 from jobclusters.units import UNLIMITED, parse_job_memory, parse_walltime
 from jobclusters.walltime import terms
 from jobclusters.workercommand import read_worker
+
+#: What a job takes over that is no group's.
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker_name: str, scheduler: str) -> JobSpec:
@@ -47,9 +51,16 @@ def resolve(dialect: Dialect, keywords: Mapping[str, object], site: Site, worker
 
 
 def resolve_layers(
-    dialect: Dialect, given: Sequence[Layer], site: Site, worker_name: str, scheduler: str
+    dialect: Dialect,
+    given: Sequence[Layer],
+    site: Site,
+    worker_name: str,
+    scheduler: str,
+    inherited: Mapping[str, object] = NOTHING,
 ) -> tuple[JobSpec, Asked]:
     """Resolve one job from keywords and a configuration, the stronger first; tell also who said what.
+
+    A job of a group takes over what is ``inherited``: see :func:`~jobclusters.layers.gather`.
 
     Raises
     ------
@@ -58,7 +69,7 @@ def resolve_layers(
     """
     valid = job_keywords(dialect)
     problems = Problems(unknown("keyword", key, valid) for _, layer in given for key in layer.keys() - valid)
-    asked = gather(dialect, given, site, problems)
+    asked = gather(dialect, given, site, problems, inherited)
     read = Reader(asked.values, problems)
     workers = _shape(read, asked.size)
     command = read_worker(read, workers, asked, site)
@@ -78,15 +89,22 @@ def resolve_layers(
         spec = replace(spec, due=due, lifetime=seconds, lifetime_stagger=stagger)
     problems += dialect.problems(spec)
     if not _names_a_queue(spec, site):
-        shape = {key: getattr(spec, key) for key in ("cores", "memory", "gpus", "gpu_type", "walltime")}
-        queues = site.queues
-        if spec.queue is None:  # nobody's job gets unasked to where it is preempted
-            queues = {name: queue for name, queue in queues.items() if name != site.spot.get("queue")}
-        problems += misfits(queues, queue=spec.queue, **shape)
-        if "queue" not in asked.values:
-            spec = replace(spec, queue=best(queues, **shape))
+        spec = _in_a_queue(spec, asked, site, problems)
     problems.raise_any()
     return spec, asked
+
+
+def _in_a_queue(spec: JobSpec, asked: Asked, site: Site, problems: Problems) -> JobSpec:
+    """Refuse a queue that can't hold the job. Where nobody chose one for this very job, the best fit is taken."""
+    shape = {key: getattr(spec, key) for key in ("cores", "memory", "gpus", "gpu_type", "walltime")}
+    queue, queues = spec.queue, site.queues
+    chosen = asked.sources.get("queue", CLUSTER) != CLUSTER
+    if not chosen and queue in queues:  # the cluster's own jobs go there; these may need another
+        queue = None
+    if not chosen or queue is None:  # nobody's job gets unasked to where it is preempted
+        queues = {name: each for name, each in queues.items() if name != site.spot.get("queue")}
+    problems += misfits(queues, queue=queue, **shape)
+    return spec if chosen else replace(spec, queue=best(queues, **shape) or spec.queue)
 
 
 def _names_a_queue(spec: JobSpec, site: Site) -> bool:

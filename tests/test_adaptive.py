@@ -136,6 +136,13 @@ def test_a_group_comes_for_the_tasks_that_need_it(cluster, client):
     assert {step.group for step in cluster.history} == {"fast"}
 
 
+def test_a_group_has_what_the_cluster_was_given_for_its_person_and_site(queue, tmp_path):
+    with ScriptedCluster(queue, cores=1, memory="1 GiB", log_directory=str(tmp_path / "logs"), job_name="me") as made:
+        made.add_group("large", cores=2, memory="2 GiB")
+        spec = made.groups["large"].spec
+        assert (spec.log_directory, spec.job_name, spec.cores) == (str(tmp_path / "logs"), "me", 2)
+
+
 def test_tasks_that_nobody_can_run_are_told_once(cluster, client):
     messages = []
 

@@ -9,6 +9,7 @@ import pytest
 from jobclusters import InvalidRequest, job_script
 from jobclusters.call import read_call
 from jobclusters.dialects import DIALECTS
+from jobclusters.layers import COMMON_TO_WORKERS
 
 LARGE = {"worker_size": "large"}
 
@@ -81,3 +82,79 @@ def test_the_script_says_how_workers_connect(configure):
     configure(site="jobqueue: {slurm: {interface: ib0}}")
     assert " --interface ib0\n" in job_script("slurm", **LARGE)
     assert "--interface" not in job_script("slurm", **LARGE, interface="")
+
+
+CLUSTERS = {
+    "worker_size": "2xlarge",
+    "queue": "normal",
+    "project": "physics",
+    "qos": "long",
+    "walltime": "02:00:00",
+    "job_name": "me",
+    "log_directory": "/logs",
+    "local_directory": "/scratch",
+    "software": {"modules": ["gcc"]},
+    "job_script_prologue": ["ulimit -n 4096"],
+    "job_extra_directives": ["--mail-user=me"],
+    "job_cpu": 3,
+    "nthreads": 2,
+    "worker_options": {"resources": {"fast": 1}},
+    "worker_is_spot": True,
+}
+
+
+def group(keywords=None, configuration=None, **own):
+    """Read the call of a group of a cluster."""
+    asked = read_call(DIALECTS["slurm"], CLUSTERS if keywords is None else keywords, configuration).asked
+    return read_call(DIALECTS["slurm"], {**LARGE, **own}, None, asked.said(COMMON_TO_WORKERS)).spec
+
+
+def test_a_group_takes_over_what_concerns_person_and_site_but_no_size():
+    spec = group()
+    assert (spec.account, spec.qos, spec.queue, str(spec.walltime)) == ("physics", "long", "normal", "2:00:00")
+    assert (spec.job_name, spec.log_directory, spec.software.modules) == ("me", "/logs", ("gcc",))
+    assert (spec.prologue, spec.directives) == (("ulimit -n 4096",), ("--mail-user=me",))
+    assert spec.worker_args[spec.worker_args.index("--local-directory") + 1] == "/scratch"
+    assert (spec.cores, spec.request_cores, spec.nthreads, spec.requeue) == (2, None, 2, None)
+    assert "--resources" not in spec.worker_args
+
+
+def test_what_a_group_says_itself_wins_and_nothing_takes_away(configure):
+    configure(site="jobclusters: {sizes: {card: {cores: 2, memory: 4 GB, slurm: {queue: gpu, account: cards}}}}")
+    spec = group(worker_size="card", qos="", walltime="10:00:00", job_extra_directives=[])
+    assert (spec.queue, spec.account, spec.qos, str(spec.walltime)) == ("gpu", "cards", None, "10:00:00")
+    assert spec.directives == ()
+    assert group(worker_size="card", queue="other", project="mine").queue == "other"
+    assert group(worker_size="card", queue="other", project="mine").account == "mine"
+
+
+def test_a_group_takes_over_what_a_configuration_says_and_not_what_the_clusters_size_does(configure):
+    configure(
+        site="jobqueue: {slurm: {account: everybody, queue: batch}}\n"
+        "jobclusters: {sizes: {card: {cores: 2, memory: 4 GB, slurm: {queue: gpu, account: cards}}},"
+        " configurations: {c: {account: physics}}}"
+    )
+    spec = group({"worker_size": "card"})
+    assert (spec.account, spec.queue) == ("everybody", "batch")
+    assert group({"worker_size": "card"}, "c").account == "physics"
+
+
+def test_a_group_goes_where_its_jobs_fit_best(configure):
+    configure(
+        site="jobclusters: {queues: {slurm: {normal: {cores: 64, gpus: 0, walltime: '08:00:00'}, gpu: {cores: 64, gpus: 4,"
+        " walltime: '01:00:00'}}}}"
+    )
+    assert group(worker_size="p32xlarge", walltime="01:00:00").queue == "gpu"
+    assert group().queue == "normal"
+    with pytest.raises(InvalidRequest, match="nearest is 'gpu': walltime 02:00:00, but queue 'gpu' allows 01:00:00"):
+        group(worker_size="p32xlarge")
+    unlisted = {**LARGE, "queue": "mine"}
+    assert group(unlisted).queue == "normal"
+    assert group(unlisted, worker_size="p316xlarge").queue == "mine"
+
+
+def test_a_groups_own_python_wins_over_the_clusters():
+    cluster = {**LARGE, "python": "/mine/python"}
+    assert group(cluster).python == ("/mine/python",)
+    assert group(cluster, software={"venv": "/venv"}).python == ("/venv/bin/python",)
+    assert group({**cluster, "software": {"venv": "/venv"}}).python == ("/mine/python",)

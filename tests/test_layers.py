@@ -118,7 +118,7 @@ def test_who_said_what():
         (KEYWORD, {"worker_size": "a100", "qos": "low"}),
         (NIGHT, {"qos": "high", "walltime": "1h", "python": "p"}),
     ]
-    asked = gather(DIALECTS["slurm"], given, site, Problems())
+    asked = gather(DIALECTS["slurm"], given, site, Problems(), {})
     assert asked.sources == {
         "worker_size": "keyword",
         "qos": "keyword",
