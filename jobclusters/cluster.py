@@ -151,7 +151,7 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         try:
             self._make({"n_workers": n_workers, "job_cls": job_cls, **keywords}, configuration)
         except BaseException as error:
-            if self._claimed is not None:  # the name is free again
+            if self._claimed is not None and not self._claimed.to_take:  # the name is free again
                 self._claimed.presence.ended(f"it could not be made: {type(error).__name__}: {error}")
             raise
 

@@ -48,7 +48,7 @@ class ConnectedCluster(AskingCluster):
     start
         Starts its head; None if it has one.
     shutdown_on_close
-        Whether it ends when this connection is closed.
+        Whether it ends when this connection is closed; None if it does where this has made it.
     asynchronous, loop
         As for every Dask cluster.
     """
@@ -59,13 +59,13 @@ class ConnectedCluster(AskingCluster):
         *,
         kind: str,
         start: Start | None = None,
-        shutdown_on_close: bool = False,
+        shutdown_on_close: bool | None = False,
         asynchronous: bool = False,
         loop: Any = None,
     ) -> None:
         super().__init__(asynchronous=asynchronous, loop=loop, quiet=True, name=files.path.name)
         self.files = files
-        self.shutdown_on_close = shutdown_on_close
+        self._shutdown_on_close = shutdown_on_close
         #: Whether the cluster was made by this, and was not there before.
         self.made_here = start is not None
         self.security: Any = None
@@ -94,6 +94,15 @@ class ConnectedCluster(AskingCluster):
 
         return begun().__await__()
 
+    @property
+    def shutdown_on_close(self) -> bool:
+        """Whether the cluster ends when this connection is closed."""
+        return self.made_here if self._shutdown_on_close is None else bool(self._shutdown_on_close)
+
+    @shutdown_on_close.setter
+    def shutdown_on_close(self, value: bool) -> None:
+        self._shutdown_on_close = value
+
     # -- beginning ----------------------------------------------------------------------------------------------
 
     async def _abandon(self) -> None:
@@ -106,8 +115,9 @@ class ConnectedCluster(AskingCluster):
     async def _start(self) -> None:
         self._beginning = asyncio.current_task()
         starting, self._starting = self._starting, None
-        if starting is not None:
-            await starting.run()
+        if starting is not None and (other := await starting.run()) is not None:
+            logger.info("Cluster %s is there: somebody was faster.", other.name)
+            self.made_here = False
         entry = self._entry = await self._running()
         if entry.version != __version__:
             logger.warning(
@@ -131,7 +141,7 @@ class ConnectedCluster(AskingCluster):
             found = await finding.find(self.files)
             if found is None or found.standing is Standing.ENDED:
                 why = found.sentence if found else "nothing is noted of it"
-                raise QueueError(f"cluster {self.files.path.name!r} has ended: {why}")
+                raise QueueError(f"cluster {self.files.path.name!r} has ended: {why}. Its name is free again")
             if found.standing is Standing.RUNNING:
                 return found.entry
             if found.standing is Standing.SILENT and time.monotonic() > patient_until:

@@ -95,6 +95,12 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         self.loop.add_callback(self._correct_state)
         return NoOpAwaitable() if self.asynchronous else None
 
+    def _correct_state(self) -> Any:
+        """Begin and end jobs as was asked for. Before the scheduler runs they would have none; its start does it."""
+        if self.status in (Status.created, Status.starting):
+            return NoOpAwaitable()
+        return super()._correct_state()
+
     def _prepare(self, group: Group) -> None:
         """Make what jobs need to be there, or say why it can't be."""
         if self._ending is not None:

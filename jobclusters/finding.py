@@ -64,6 +64,53 @@ async def find(files: ClusterFiles) -> Found | None:
     return Found(found.entry, Standing.ENDED, found.sentence)
 
 
+def seems(files: ClusterFiles) -> Found | None:
+    """Tell at once how a cluster seems to stand, from what is noted and this machine's processes; None if none does.
+
+    Raises
+    ------
+    InvalidRequest
+        If its entry can't be read.
+    """
+    entry = files.entry()
+    if entry is None:
+        return None
+    process = registry.lives(entry) if entry.job_id is None else None
+    standing, sentence = judge(entry, Evidence(process=process, silence=files.silence()))
+    if standing is Standing.SILENT:  # nobody has asked it
+        sentence = f"as {files.path} says"
+    return Found(entry, standing, sentence)
+
+
+async def take(files: ClusterFiles, entry: Entry) -> Found | None:
+    """Take a name for a cluster; what a dead one left is cleared away.
+
+    Returns
+    -------
+    Found or None
+        The cluster that has the name; None if it is taken for the new one now.
+
+    Raises
+    ------
+    InvalidRequest
+        If it can't be noted.
+    QueueError
+        If what a dead cluster left can't be cleared away from here.
+    """
+    while True:
+        claiming = asyncio.ensure_future(asyncio.to_thread(registry.claim, entry))
+        try:
+            other = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await claiming  # it is taken all the same, and to be given back
+            raise
+        if other is None:
+            return None
+        found = await find(files)
+        if found is not None and found.standing is not Standing.ENDED:
+            return found
+
+
 def security(files: ClusterFiles, entry: Entry) -> Security | None:
     """Give the credentials of a cluster; None if its connections are plain.
 

@@ -9,7 +9,7 @@ import pickle
 import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.config
@@ -17,12 +17,14 @@ from distributed.core import Status
 from distributed.deploy.cluster import Cluster as DaskCluster
 from tornado.ioloop import PeriodicCallback
 
+from jobclusters import finding
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.credentials import SECURITY, Credentials
 from jobclusters.entry import HEARTBEAT, Phase
+from jobclusters.group import Group
 from jobclusters.idle import Activity, Vigil
 from jobclusters.looking import LookingCluster
-from jobclusters.registry import Presence
+from jobclusters.registry import Presence, taken
 from jobclusters.service import Service
 from jobclusters.state import JobState
 
@@ -48,10 +50,13 @@ class Held:
         What is noted.
     lifetime
         Seconds after which it should close, before its walltime ends it; None for never.
+    to_take
+        Whether its name is still to be taken, when it starts: one that never does keeps none.
     """
 
     presence: Presence
     lifetime: float | None = None
+    to_take: bool = False
 
 
 class LastingCluster(LookingCluster):
@@ -175,13 +180,34 @@ class LastingCluster(LookingCluster):
             self._credentials.remove()
             if self._credentials.files is not self.files:
                 self._credentials.files.remove()
-        if self._noted or self._held.presence.entry.named:
+        if self._noted or (self._held.presence.entry.named and not self._held.to_take):
             self._held.presence.ended(self._why or f"closed by its owner, process {os.getpid()}")
 
     # -- beginning and end ------------------------------------------------------------------------------------------
 
+    def _prepare(self, group: Group) -> None:
+        if not self._held.to_take:  # else when it starts: until then, the directory may be another cluster's
+            super()._prepare(group)
+
+    async def _take_name(self) -> None:
+        """Take the name now, which nobody has looked for thoroughly yet."""
+        presence = self._held.presence
+        found = await finding.take(self.files, presence.entry)
+        if found is not None:
+            raise taken(presence.entry.name, found.sentence)
+        self._held = replace(self._held, to_take=False)
+        for group in self.groups.values():
+            if group.wanted:
+                self._prepare(group)
+
     async def _start(self) -> None:
         first = self.status is Status.created
+        if first and self._held.to_take:
+            try:
+                await self._take_name()
+            except BaseException:
+                await self._close()
+                raise
         await super()._start()
         if first and self.status is Status.running:
             self.engine.start()

@@ -54,6 +54,12 @@ def nobody(name: str) -> InvalidRequest:
     return InvalidRequest(unknown("cluster", name, others) + ("" if others else "; jobclusters start makes one"))
 
 
+def taken(name: str, sentence: str = "") -> InvalidRequest:
+    """Say that another cluster has a name."""
+    how = f" ({sentence})" if sentence else ""
+    return InvalidRequest(f"there is a cluster {name!r} already{how}; Cluster(name={name!r}) connects to it")
+
+
 def new_entry(name: str, system: str, head: str, *, named: bool = True) -> Entry:
     """Describe a cluster that this process makes."""
     return Entry(

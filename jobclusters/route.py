@@ -33,8 +33,15 @@ logger = logging.getLogger(__name__)
 _NOT_THE_HEADS = frozenset({*SCHEDULER_KEYWORDS, "head", "shutdown_on_close", "asynchronous", "loop"})
 
 
-def existing(name: str) -> Found | None:
+def existing(name: str, *, at_once: bool) -> Found | None:
     """Find a cluster that has this name now; one that is gone is cleared away.
+
+    Parameters
+    ----------
+    name
+        Of the cluster.
+    at_once
+        Whether nobody may be asked, nor anything cleared away, as an event loop waits: that is left to its start.
 
     Raises
     ------
@@ -44,9 +51,12 @@ def existing(name: str) -> Found | None:
     files = registry.directory(name)
     if not files.path.exists():
         return None
-    with ThreadPoolExecutor(1) as pool:  # there may be a loop in this thread
-        found = pool.submit(asyncio.run, finding.find(files)).result()
-    if found is None or found.standing is not Standing.ENDED:
+    if at_once:
+        found = finding.seems(files)
+    else:
+        with ThreadPoolExecutor(1) as pool:  # there may be a loop in this thread
+            found = pool.submit(asyncio.run, finding.find(files)).result()
+    if found is None or found.standing not in (Standing.ENDED, Standing.GONE):
         return found
     logger.info("The last cluster %s has ended: %s.", name, found.sentence)
     return None
@@ -77,15 +87,16 @@ def route(
     Returns
     -------
     ConnectedCluster, Held or None
-        A connection; or that the name is this process's now; or None for a cluster of this process without a name.
+        A connection; or that the name is this process's, now or when it starts; or None for a cluster of this process
+        without a name.
 
     Raises
     ------
     InvalidRequest
         With every problem of the call.
     """
-    name = given_name(given, configuration)
-    if name is not None and (found := existing(name)) is not None:
+    name, later = given_name(given, configuration), bool(given.get("asynchronous"))
+    if name is not None and (found := existing(name, at_once=later)) is not None:
         return _connect(cls, found, given)
     call = read()
     kind = head_kind(call)
@@ -96,11 +107,11 @@ def route(
     system = call.dialect.name
     entry = registry.new_entry(name or f"{system}-{uuid.uuid4().hex[:8]}", system, kind, named=name is not None)
     head = _head(call, kind, entry.name)
-    if registry.claim(entry) is not None:  # somebody was faster
-        return route(cls, read, given, configuration)
     presence = Presence(registry.directory(entry.name), entry)
     if kind == "process":
-        return Held(presence)
+        if not later and registry.claim(entry) is not None:  # somebody was faster
+            return route(cls, read, given, configuration)
+        return Held(presence, to_take=later)
     starting = Start(
         presence,
         head,
@@ -113,7 +124,7 @@ def route(
         presence.files,
         kind=cls.__name__,
         start=starting,
-        shutdown_on_close=call.value("shutdown_on_close", True),
+        shutdown_on_close=call.value("shutdown_on_close"),
         **_connection(given),
     )
 
@@ -138,10 +149,10 @@ def claim_here(cls: type, call: Call) -> Held | None:
         )
     if call.name is None:
         return None
-    entry = registry.new_entry(call.name, call.dialect.name, kind)
-    if existing(call.name) is not None or registry.claim(entry) is not None:
-        raise InvalidRequest(f"there is a cluster {call.name!r} already; Cluster(name={call.name!r}) connects to it")
-    return Held(Presence(registry.directory(call.name), entry))
+    entry, later = registry.new_entry(call.name, call.dialect.name, kind), bool(call.value("asynchronous"))
+    if existing(call.name, at_once=later) is not None or (not later and registry.claim(entry) is not None):
+        raise registry.taken(call.name)
+    return Held(Presence(registry.directory(call.name), entry), to_take=later)
 
 
 def connect(
@@ -171,7 +182,7 @@ def connect(
     entry = files.entry()
     if entry is None:
         raise registry.nobody(name)
-    if existing(name) is None:
+    if existing(name, at_once=bool(keywords.get("asynchronous"))) is None:
         raise InvalidRequest(f"cluster {name!r} has ended: {(files.entry() or entry).why}")
     if system not in (None, entry.system):
         raise InvalidRequest(_elsewhere(entry, str(system)))
@@ -204,7 +215,7 @@ def _connect(cls: Any, found: Found, given: Mapping[str, Any]) -> ConnectedClust
     return ConnectedCluster(
         registry.directory(entry.name),
         kind=cls.__name__,
-        shutdown_on_close=bool(given.get("shutdown_on_close", False)),
+        shutdown_on_close=given.get("shutdown_on_close"),
         **_connection(given),
     )
 

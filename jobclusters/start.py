@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from jobclusters import finding
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import CommandQueue
 from jobclusters.dialect import Dialect
@@ -21,7 +22,7 @@ from jobclusters.entry import Entry, Phase
 from jobclusters.errors import JobsFailed, QueueError
 from jobclusters.headspec import Head, with_files
 from jobclusters.record import JobRecord
-from jobclusters.registry import Presence
+from jobclusters.registry import Presence, taken
 from jobclusters.script import render
 
 logger = logging.getLogger(__name__)
@@ -96,8 +97,13 @@ class Start:
         self._process: subprocess.Popen[bytes] | None = None
         self._spawning: asyncio.Future[subprocess.Popen[bytes]] | None = None
 
-    async def run(self) -> None:
+    async def run(self) -> Entry | None:
         """Start the head, and wait until its scheduler is there; it leaves nothing behind if that fails.
+
+        Returns
+        -------
+        Entry or None
+            Of the cluster that has the name, if another one was faster: nothing is started then.
 
         Raises
         ------
@@ -105,6 +111,8 @@ class Start:
             If it ended, with what it or the batch system said.
         """
         try:
+            if (found := await finding.take(self._files, self._presence.entry)) is not None:
+                return _like(self._presence.entry, found.entry)
             self._files.write(ORDER, cloudpickle.dumps(self._order))
             await (self._submit() if self._head.kind == "job" else self._spawn())
             await self._until_there()
@@ -115,6 +123,7 @@ class Start:
             raise
         if self._engine is not None:
             await self._engine.release()
+        return None
 
     async def _submit(self) -> None:
         verbs = CommandQueue(self._dialect)
@@ -207,6 +216,13 @@ class Start:
             self._presence.ended(why)
         if not self._presence.entry.named:
             self._files.remove()
+
+
+def _like(entry: Entry, other: Entry) -> Entry:
+    """Give a cluster that is connected to in another one's place; it has to be on the same batch system."""
+    if other.system != entry.system:
+        raise taken(other.name, f"on {other.system}")
+    return other
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -241,3 +242,15 @@ def test_bad_limits_are_told_before_anything_is_submitted(queue, n_workers, prob
         ScriptedCluster(queue, cores=1, memory="1 GiB", n_workers=n_workers)
     assert problem in str(caught.value)
     assert queue.commands == []
+
+
+def test_a_cluster_that_is_awaited_later_than_made_gets_what_it_was_asked_for(queue, caplog):
+    async def main():
+        cluster = ScriptedCluster(queue, cores=1, memory="1 GiB", n_jobs=1, asynchronous=True)
+        for _ in range(10):  # then what was asked for has been looked at
+            await asyncio.sleep(0)
+        async with cluster:
+            await cluster.wait_for_workers(1, timeout=60)
+
+    asyncio.run(main())
+    assert not [record for record in caplog.records if record.exc_info]

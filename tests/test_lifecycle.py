@@ -22,7 +22,17 @@ import pytest
 from distributed import Client
 from distributed.core import Status
 
-from jobclusters import Cluster, InvalidRequest, JobsFailed, LocalQueueCluster, QueueError, Refused, finding, registry
+from jobclusters import (
+    Cluster,
+    InvalidRequest,
+    JobsFailed,
+    LocalQueueCluster,
+    QueueError,
+    Refused,
+    connected,
+    finding,
+    registry,
+)
 from jobclusters.clusterfiles import ClusterFiles, root
 from jobclusters.connected import ConnectedCluster
 from jobclusters.entry import Phase, Standing
@@ -288,6 +298,78 @@ def test_what_a_machine_left_that_was_rebooted(make, changes, age, why, caplog):
     assert cluster.status is Status.running
     assert re.search(why, caplog.text)
     assert "key.pem" not in secrets()
+
+
+@pytest.mark.parametrize("head", ["process", "detached"])
+def test_in_an_event_loop_the_name_is_taken_when_the_cluster_starts(head):
+    """One that is never awaited keeps no name, and what the last one left is cleared away without blocking the loop."""
+    stale(pid=2**22 + 1)
+
+    async def main():
+        def made():
+            return LocalQueueCluster(name="a", head=head, asynchronous=True, n_jobs=1, **SMALL)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(finding, "find", None)  # it asks others, and waits for them
+            forgotten, cluster, other = made(), made(), made()
+        assert "key.pem" in secrets()
+        await forgotten.close()
+        async with cluster:
+            assert "key.pem" not in secrets()
+            await cluster.wait_for_workers(1, timeout=PATIENCE)
+            if head == "process":
+                with pytest.raises(InvalidRequest, match=r"there is a cluster 'a' already \(its scheduler answers\)"):
+                    await other
+                assert other.status is Status.closed
+            else:
+                async with other:
+                    assert (other.scheduler_address, other.made_here) == (cluster.scheduler_address, False)
+            assert directory("a").entry().phase is Phase.RUNNING
+        assert directory("a").entry().phase is Phase.ENDED
+
+    asyncio.run(main())
+    assert secrets() == []
+
+
+@pytest.mark.parametrize("head", ["process", "detached"])
+def test_in_an_event_loop_nobody_is_asked_before_the_start(monkeypatch, head):
+    stale(host="another")
+    monkeypatch.setattr(connected, "PATIENCE", 0.0)
+
+    async def main():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(finding, "find", None)
+            clusters = [
+                LocalQueueCluster(name="a", head=head, asynchronous=True, **SMALL),
+                Cluster(name="a", asynchronous=True, **SMALL),
+                Cluster.from_name("a", asynchronous=True),
+            ]
+        for cluster in clusters:
+            with pytest.raises(QueueError, match=r"can't be reached from here: its scheduler at .* does not answer"):
+                await cluster
+            await cluster.close()
+        os.utime(directory("a").path / "entry.json", (0, 0))
+        with pytest.raises(QueueError, match=r"has given no sign of life for .*Its name is free again"):
+            await ConnectedCluster(directory("a"), kind="Cluster", asynchronous=True)
+
+    asyncio.run(main())
+
+
+def test_in_an_event_loop_a_class_with_an_init_of_its_own_takes_its_name_when_it_starts():
+    class Mine(LocalQueueCluster):
+        def __init__(self, **keywords):
+            super().__init__(**keywords)
+
+    async def main():
+        first, second = (Mine(name="a", asynchronous=True, **SMALL) for _ in range(2))
+        assert registry.names() == []
+        async with first:
+            with pytest.raises(InvalidRequest, match="there is a cluster 'a' already"):
+                await second
+            with pytest.raises(InvalidRequest, match="there is a cluster 'a' already"):
+                Mine(name="a", asynchronous=True, **SMALL)
+
+    asyncio.run(main())
 
 
 def test_a_cluster_that_cannot_be_reached_is_told_and_left_alone(make):
