@@ -111,7 +111,7 @@ class Panel:
         """Do what a button says, and say what came of it: an exception would end in a log that nobody reads."""
         try:
             result = action()
-            if inspect.iscoroutine(result):  # of an asynchronous cluster
+            if inspect.isawaitable(result):  # of an asynchronous cluster
                 self._tasks.add(task := asyncio.ensure_future(result))
                 task.add_done_callback(self._finished)
             self._say(done)

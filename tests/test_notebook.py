@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobclusters import JobState, JobStatus
+from jobclusters import InvalidRequest, JobState, JobStatus
 from jobclusters.notebook import SHOWN, jobs_html
 from jobclusters.record import JobRecord
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
@@ -201,6 +201,25 @@ def test_on_an_event_loop():
         assert "closed" in panel._said.value
 
     asyncio.run(drive())
+
+
+def test_on_an_event_loop_a_connection_says_what_its_head_refuses():
+    """It gives a future where the cluster itself would give a scaler."""
+
+    async def drive():
+        async with held(asynchronous=True) as cluster:
+            cluster._widget()
+            panel = cluster._panel
+
+            async def refused():
+                raise InvalidRequest("the minimum is above the maximum")
+
+            cluster.adapt = lambda **_: asyncio.ensure_future(refused())
+            panel._adapt.click()
+            while "above the maximum" not in panel._said.value:  # noqa: ASYNC110 -- as a browser would look
+                await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(drive(), 60))
 
 
 def test_a_thousand_jobs_are_a_short_text():
