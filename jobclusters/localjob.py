@@ -70,7 +70,7 @@ class LocalJob:
 
         Raises
         ------
-        OSError
+        OSError, ValueError
             If that can't be done.
         """
         environment = {**self.environment, "JOBCLUSTERS_JOB_ID": self.mark, "JOBCLUSTERS_TASK_ID": str(self.index)}

@@ -224,7 +224,7 @@ class LocalQueue:
     def _start(self, job: LocalJob) -> None:
         try:
             job.start(self._own_directory())
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a shebang may be no command; nobody else would look after the others
             code = 127 if isinstance(error, FileNotFoundError) else 1
             with self._lock:
                 job.status = replace(

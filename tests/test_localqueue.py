@@ -108,6 +108,14 @@ def test_a_missing_interpreter_is_a_failed_job(queue):
     assert asyncio.run(queue.detail(job)).exit_code == 127
 
 
+def test_a_first_line_that_is_no_command_is_a_failed_job_and_no_other_suffers(queue):
+    (job,) = submit(queue, "#!/bin/sh 'unclosed\n#JOB --cores=1 --memory=1M\n")
+    until(lambda: states(queue, [job]) == [JobState.FAILED])
+    assert asyncio.run(queue.detail(job)).reason == "No closing quotation"
+    (job,) = submit(queue, script("true"))
+    until(lambda: states(queue, [job]) == [JobState.COMPLETED])
+
+
 def test_the_walltime_is_enforced(queue):
     (job,) = submit(queue, script("sleep 60", more="--time=00:00:01"))
     until(lambda: states(queue, [job]) == [JobState.TIMEOUT])
