@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
 from jobclusters.commandqueue import Verbs
-from jobclusters.errors import NoBatchSystem, QueueError, Refused, SubmitLimit, Unavailable
+from jobclusters.errors import NoBatchSystem, QueueError, Refused, SubmitLimit, TemplateError, Unavailable
 from jobclusters.record import JobRecord, Log, Owner, arrays
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
@@ -162,6 +162,9 @@ class BatchQueue:
         except (Refused, NoBatchSystem) as error:
             self._log.refused(job_name)
             return await self._refused(records, error)
+        except TemplateError as error:  # it may show with an array, or with nodes to stay away from
+            self._log.refused(job_name)
+            return await self._refused(records, Refused(f"no job script could be made: {error}"))
         except Unavailable as error:  # only at the end; the janitor goes on looking when this process has ended
             logger.error("%s.", error)  # noqa: TRY400 -- a traceback would tell nothing
             return True

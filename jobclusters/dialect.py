@@ -27,7 +27,7 @@ class Reply:
     argv
         The command.
     status
-        Its exit status; None if it was given up after its timeout.
+        Its exit status; None if it was given up after its timeout, or could not be started.
     out, err
         What it printed.
     """

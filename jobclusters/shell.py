@@ -41,7 +41,7 @@ async def run(
     Returns
     -------
     Reply
-        With ``status`` None if it was killed.
+        With ``status`` None if it was killed, or this machine could not start it now.
 
     Raises
     ------
@@ -63,6 +63,8 @@ async def run(
             )
         except (FileNotFoundError, PermissionError) as error:
             raise NoBatchSystem(f"{argv[0]} can't be run on this machine: {error.strerror}") from None
+        except OSError as error:  # too many processes or open files: as if nobody had answered, it is tried again
+            return Reply(tuple(argv), None, err=f"this machine can't start it now: {error.strerror}")
         talk = asyncio.ensure_future(process.communicate(None if stdin is None else stdin.encode()))
         try:
             done, _ = await asyncio.wait([talk], timeout=timeout)

@@ -75,6 +75,10 @@ class Watch:
             except QueueError as error:  # no answer is no information: nothing is declared dead
                 self._no_answer(error)
                 continue
+            except Exception as error:
+                logger.exception("What the batch system answered can't be read; please report this")
+                self._no_answer(error)
+                continue
             if self._silent:
                 self._silent = False
                 logger.warning("The batch system answers again.")
@@ -94,7 +98,7 @@ class Watch:
             self._interval = self._queue.verbs.interval
         self._queue.changed.clear()
 
-    def _no_answer(self, error: QueueError) -> None:
+    def _no_answer(self, error: Exception) -> None:
         if not self._silent:
             self._silent = True
             logger.warning("The batch system does not answer; its jobs are left as they are. %s", error)

@@ -209,6 +209,37 @@ def test_three_failures_in_a_row_stop_submitting_until_the_next_scale(queue, cap
         until(lambda: len(queue.states_now()) == 6)
 
 
+def test_a_template_that_fails_for_an_array_is_told(held, tmp_path):
+    (tmp_path / "local.sh.j2").write_text(
+        '{% extends "jobclusters/local.sh.j2" %}{% block prologue %}{% if spec.count > 1 %}{{ spec.nosuch }}{% endif %}'
+        "{% endblock %}"
+    )
+    with ScriptedCluster(held, **SMALL, template_dirs=[str(tmp_path)]) as cluster:
+        cluster.scale(jobs=2)
+        with pytest.raises(Refused, match=r"no job script could be made: .*local.sh.j2, line 1: .*nosuch"):
+            cluster.wait_for_workers(2, timeout=60)
+        cluster.scale(jobs=1)
+        until(lambda: len(held.living()) == 1)
+
+
+def test_an_answer_that_cannot_be_read_is_none_and_the_watch_goes_on(queue, monkeypatch, caplog):
+    real = queue.states
+
+    async def odd(ids):
+        raise ValueError("a word that nobody foresaw")
+
+    with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=1)
+        client.wait_for_workers(1, timeout=60)
+        monkeypatch.setattr(queue, "states", odd)
+        cluster.engine.watch.hurry()
+        until(lambda: "a word that nobody foresaw" in caplog.text)
+        assert list(cluster.worker_spec) == ["ScriptedCluster-0"]
+        monkeypatch.setattr(queue, "states", real)
+        queue.end("1", JobState.NODE_FAIL)
+        until(lambda: list(cluster.worker_spec) == ["ScriptedCluster-1"])
+
+
 def test_a_missing_python_is_named(queue):
     with ScriptedCluster(queue, python="/no/such/python", **SMALL) as cluster:
         cluster.scale(jobs=1)
