@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import inspect
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -108,5 +109,13 @@ def _warn(because: str) -> None:
         f"{because}: connections to this cluster are neither encrypted nor checked: everybody who reaches its ports"
         f" over the network, or is on one of its machines, can run code as {getpass.getuser()} (docs/security.md)",
         UserWarning,
-        stacklevel=5,
+        stacklevel=_outside(),
     )
+
+
+def _outside() -> int:
+    """Count the calls from :func:`_warn` to whoever has called this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "jobclusters":
+        frame, level = frame.f_back, level + 1
+    return level

@@ -87,6 +87,19 @@ def test_whoever_turns_it_off_is_told_who_gets_in(arguments, options, because):
         assert chosen(*arguments, **options) is None
 
 
+def test_it_is_told_beside_the_call(configure):
+    def cluster(**keywords):
+        return LocalQueueCluster(cores=1, memory="1 GiB", **keywords)
+
+    with pytest.warns(UserWarning, match="security=False") as told, cluster(security=False):
+        pass
+    configure(site="jobclusters: {security: false}")
+    with pytest.warns(UserWarning, match="jobclusters.security: false") as more, cluster():
+        pass
+    where = {each.filename for each in (*told, *more) if "can run code" in str(each.message)}
+    assert where == {__file__}
+
+
 def test_a_site_may_turn_it_off_and_that_is_told_once(configure):
     configure(site="jobclusters: {security: false}")
     with pytest.warns(UserWarning, match="jobclusters.security: false in the configuration") as told:
