@@ -206,7 +206,8 @@ def _counts_and_name(cluster: dict[str, Origin]) -> Problems:
     for key in TIMEOUTS & cluster.keys():
         problems.attempt(lambda key=key: read_timeout(key, cluster[key].value), None)  # type: ignore[misc]
     if cluster.get("name", Origin("", "")).value not in ("", None):
-        problems.attempt(lambda: check_name(cluster["name"].value), "")
+        named = problems.attempt(lambda: check_name(cluster["name"].value), "")
+        cluster["name"] = cluster["name"]._replace(value=named)  # a file may say 2026
     return problems
 
 

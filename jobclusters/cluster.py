@@ -239,14 +239,19 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         name = check_name(self.groups, name)
         config_name = self._call.value("config_name")
         inherited = self._call.asked.said(COMMON_TO_WORKERS)
-        call = read_call(self.dialect, {"config_name": config_name, **keywords}, configuration, inherited)
+        given = {"config_name": config_name, **keywords, "n_jobs": n_jobs}
+        call = read_call(self.dialect, given, configuration, inherited)
         if wrong := sorted(call.cluster.keys() & keywords.keys()):
             raise InvalidRequest(f"{', '.join(wrong)}: these concern the cluster, and can't differ in a group")
         self._check(call.spec)
         self._render(call.spec)
         self.groups[name] = Group(name, f"{self._name}-{name}", call.spec, self._entry(call.spec))
-        if n_jobs:
-            self.scale(jobs=n_jobs, group=name)
+        try:
+            if n_jobs:
+                self.scale(jobs=n_jobs, group=name)
+        except BaseException:
+            del self.groups[name]  # else there would be one, and this could not be said again
+            raise
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], **keywords: Any) -> JobCluster:
@@ -319,7 +324,10 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
 
     def _scheduler_class(self) -> type:
         found = self._call.value("scheduler_cls") or self._call.value("scheduler_class") or Scheduler
-        return import_term(found) if isinstance(found, str) else found  # type: ignore[no-any-return]
+        try:
+            return import_term(found) if isinstance(found, str) else found  # type: ignore[no-any-return]
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InvalidRequest(f"scheduler_class={found!r} can't be imported: {error}") from None
 
     def _choose_network(self, options: Mapping[str, Any]) -> Network:
         return choose_network(self._call.cluster.get("interface"), options)
@@ -350,8 +358,9 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
 
 def _checked(job_class: type) -> type[BatchJob]:
     """Refuse job classes whose changes would not reach the queue."""
-    if not issubclass(job_class, BatchJob):
-        raise InvalidRequest(f"job_cls={job_class.__name__} must be a subclass of jobclusters.job.BatchJob")
+    if not (isinstance(job_class, type) and issubclass(job_class, BatchJob)):
+        name = getattr(job_class, "__name__", repr(job_class))
+        raise InvalidRequest(f"job_cls={name} must be a subclass of jobclusters.job.BatchJob")
     if changed := [name for name in _UNUSED if getattr_static(job_class, name) is not getattr_static(BatchJob, name)]:
         raise InvalidRequest(
             f"job_cls={job_class.__name__} overrides {', '.join(changed)}, which arrays can't use: put what concerns"

@@ -17,7 +17,7 @@ from distributed.utils import NoOpAwaitable
 from jobclusters.adaptive import QueueAdaptive
 from jobclusters.credentials import Credentials
 from jobclusters.engine import Engine
-from jobclusters.errors import InvalidRequest
+from jobclusters.errors import InvalidRequest, QueueError
 from jobclusters.group import DEFAULT, Group, find
 from jobclusters.jobqueue import JobQueueCluster
 from jobclusters.keeper import job_of
@@ -25,6 +25,7 @@ from jobclusters.limits import read_policy
 from jobclusters.snapshot import Decision, JobSnapshot
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState
+from jobclusters.waiting import because
 from jobclusters.walltime import relieved
 
 logger = logging.getLogger(__name__)
@@ -70,18 +71,26 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             For anything that's no number, or negative; for an unknown group.
         NoBatchSystem
             If the batch system's commands aren't on this machine.
+        QueueError
+            If the cluster is closed.
         """
         if not self.groups:  # its scheduler could not start; the parent class closes it
             return None
         found = find(self.groups, group)
         wanted = found.jobs_for(n, jobs, memory, cores)
         if wanted:
+            self._check_open("gets jobs")
             self.engine.verbs.check()
         self.engine.reset()
         if found.policy is not None:
             logger.info("Group %s no longer scales with the work: scale() was called.", found.name)
             found.policy = None
         return self._want(found, wanted)
+
+    def _check_open(self, wanted: str) -> None:
+        """Refuse what would come to nothing."""
+        if self._ending is not None or self.status in (Status.closing, Status.closed):
+            raise QueueError(f"cluster {self.name} is closed{because(self)}, and no longer {wanted}: make another")
 
     def _want(self, group: Group, jobs: int) -> Any:
         if jobs:
@@ -210,15 +219,19 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         ------
         InvalidRequest
             With everything that's wrong with the limits.
+        QueueError
+            If the cluster is closed.
         """
         if "Adaptive" in limits:
             theirs: QueueAdaptive = super().adapt(**limits)
             return theirs
         found = find(self.groups, group)
-        interval = limits.pop("interval", None)
-        found.policy = read_policy(found.spec, limits)
+        policy = read_policy(found.spec, limits)
+        self._check_open("scales with the work")
         self.engine.verbs.check()
+        found.policy = policy
         self.engine.reset()
+        interval = limits.get("interval")
         ours: QueueAdaptive = super(JobQueueCluster, self).adapt(Adaptive=QueueAdaptive, interval=interval)
         return ours
 
@@ -254,8 +267,11 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         group.wanted = wanted
         await self._correct_state()
 
-    async def scale_down(self, workers: Collection[str]) -> None:
+    def scale_down(self, workers: Collection[str]) -> Any:
         """Let the jobs of these workers, or these jobs, go; their results are moved first."""
+        return self.sync(self._scale_down, workers)
+
+    async def _scale_down(self, workers: Collection[str]) -> None:
         with self._changing:
             for name in {job_of(worker, self.worker_spec) for worker in workers} & self.worker_spec.keys():
                 del self.worker_spec[name]

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import Verbs
-from jobclusters.errors import InvalidRequest, QueueError, unknown
+from jobclusters.errors import InvalidRequest, Problems, QueueError, unknown
 from jobclusters.group import Group
 from jobclusters.janitor import Janitor
 from jobclusters.keeper import Keeper, job_of, run_of
@@ -25,6 +25,7 @@ from jobclusters.observe import Observer
 from jobclusters.record import JobRecord
 from jobclusters.retirement import Retirement
 from jobclusters.scaling import victims
+from jobclusters.sizes import whole
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 from jobclusters.usage import Meter
@@ -220,11 +221,14 @@ class Engine:
 
     def logs(self, job_id: str | None, tail: int | None) -> dict[str, str]:
         """Read what jobs printed."""
+        problems = Problems()
+        lines = None if tail is None else problems.attempt(lambda: whole("tail", tail, least=0), 0)
+        problems.raise_any()
         known = {**self._past, **{str(r.job_id): r for r in list(self.queue.records.values()) if r.job_id}}
         if job_id is not None and str(job_id) not in known:
             raise InvalidRequest(unknown("job", job_id, known))
         wanted = known if job_id is None else {str(job_id): known[str(job_id)]}
-        return {key: _last(self._output(record), tail) for key, record in wanted.items()}
+        return {key: _last(self._output(record), lines) for key, record in wanted.items()}
 
     def _paths(self, record: JobRecord) -> list[Path]:
         names = self.verbs.log_files(str(record.job_id), record.spec.log_directory, record.job_name)

@@ -14,6 +14,9 @@ from jobclusters.snapshot import Policy
 from jobclusters.spec import JobSpec, resources
 from jobclusters.units import parse_memory
 
+#: Jobs that a group may have: a slip of the pen would fill this machine's memory with what is noted of each.
+MOST = 100_000
+
 #: The name of the group that a cluster begins with.
 DEFAULT = "default"
 
@@ -68,7 +71,7 @@ class Group:
         Raises
         ------
         InvalidRequest
-            For anything that's no number, or negative.
+            For anything that's no number, or negative, or more than :data:`MOST` jobs.
         """
         problems = Problems()
         wanted = 0
@@ -78,6 +81,8 @@ class Group:
                 wanted = max(wanted, math.ceil(number / each))
         if memory is not None and memory not in (0, "0"):
             wanted = max(wanted, math.ceil(problems.attempt(lambda: parse_memory(memory), 0) / self.spec.memory))
+        if wanted > MOST:
+            problems.append(f"that would be {wanted} jobs of {self.spec.cores} cores: at most {MOST} can be asked for")
         problems.raise_any()
         return wanted
 

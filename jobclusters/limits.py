@@ -17,6 +17,8 @@ from jobclusters.units import gigabytes, parse_memory
 #: What stands behind minimum and maximum.
 _UNITS = ("", "_jobs", "_cores", "_memory")
 _TIMES = ("target_duration", "patience", "idle")
+#: Of these, 0 means nothing: it would decide without a pause, or want all work done at once.
+_ABOVE_ZERO = ("target_duration", "interval")
 _ENDS = tuple(f"{end}{unit}" for end in ("minimum", "maximum") for unit in _UNITS)
 #: Of distributed's Adaptive, and without a meaning here.
 _DASKS = ("wait_count", "worker_key")
@@ -54,6 +56,8 @@ def read_policy(spec: JobSpec, asked: Mapping[str, object]) -> Policy:
     pending = given.get("max_pending", settings.get("max-pending"))
     hours = given.get("max_core_hours")
     times = {key: given.get(key, settings.get(key.replace("_", "-"))) for key in _TIMES}
+    if "interval" in given:
+        _seconds("interval", given["interval"], problems)
     policy = Policy(
         threads=spec.nthreads * spec.processes,
         cores=spec.cores,
@@ -106,7 +110,7 @@ def _seconds(name: str, value: object, problems: Problems) -> float:
         seconds = float(parse_timedelta(value))
     except (TypeError, ValueError, KeyError, AttributeError):
         seconds = -1.0
-    if not seconds >= 0:
+    if not seconds >= 0 or (seconds == 0 and name in _ABOVE_ZERO):
         problems.append(f"{name} must be a time such as '2 minutes' or a number of seconds, not {value!r}")
         return 0.0
     return seconds

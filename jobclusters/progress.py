@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import SupportsIndex
 
+from dask.utils import parse_timedelta
+
 from jobclusters.errors import InvalidRequest
 from jobclusters.state import JobState, JobStatus
 
@@ -131,3 +133,19 @@ def workers_meant(asked: object, there_should_be: int) -> int:
             f" above 0.0 and at most 1.0; not {asked!r}"
         )
     return number
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse a timeout that is no time.
+
+    Raises
+    ------
+    InvalidRequest
+        If it isn't None, and no time of 0 or more.
+    """
+    try:
+        seconds = 0.0 if timeout is None else float(parse_timedelta(timeout))
+    except (TypeError, ValueError, KeyError, AttributeError, LookupError):  # as the parser meets lists or ""
+        seconds = -1.0
+    if isinstance(timeout, bool) or not seconds >= 0:
+        raise InvalidRequest(f"timeout must be a number of seconds, or text such as '10 minutes', not {timeout!r}")

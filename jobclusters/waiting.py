@@ -14,7 +14,7 @@ from distributed.deploy.cluster import Cluster
 
 from jobclusters.display import Display, open_display
 from jobclusters.errors import QueueError
-from jobclusters.progress import Progress, workers_meant
+from jobclusters.progress import Progress, check_timeout, workers_meant
 
 #: Seconds between two looks.
 INTERVAL = 0.25
@@ -47,15 +47,16 @@ class WaitingCluster(Cluster):  # type: ignore[misc]
         Raises
         ------
         InvalidRequest
-            If ``n_workers`` is neither.
+            If ``n_workers`` is neither, or ``timeout`` no time.
         JobsFailed, Refused
             If they won't come, with the reason.
         distributed.WorkerStartTimeoutError
             After the timeout.
         """
         wanted = workers_meant(n_workers, _asked_for(self))
+        check_timeout(timeout)
         if self.status in (Status.closing, Status.closed):
-            raise QueueError(f"cluster {self.name} is closed{_because(self)}: no workers will come")
+            raise QueueError(f"cluster {self.name} is closed{because(self)}: no workers will come")
         display = open_display(progress)
         look = _looks(self, wanted)
         if self.asynchronous:
@@ -66,7 +67,7 @@ class WaitingCluster(Cluster):  # type: ignore[misc]
         with _shown(display, waiting) as show:
             while not futures.wait([waiting], INTERVAL).done:
                 if self.status is Status.closed:
-                    raise QueueError(f"cluster {self.name} was closed{_because(self)}: no more workers will come")
+                    raise QueueError(f"cluster {self.name} was closed{because(self)}: no more workers will come")
                 looking = asyncio.run_coroutine_threadsafe(_on_loop(look), loop)
                 if looking in futures.wait([waiting, looking], INTERVAL, futures.FIRST_COMPLETED).done:
                     show(looking.result())
@@ -125,7 +126,7 @@ def _asked_for(cluster: Any) -> int:
     return total
 
 
-def _because(cluster: Any) -> str:
+def because(cluster: Any) -> str:
     """Say why a cluster has closed, where it knows."""
     why = getattr(cluster, "_why", "")
     return f" ({why})" if why else ""

@@ -144,6 +144,17 @@ def test_a_group_has_what_the_cluster_was_given_for_its_person_and_site(queue, t
         assert (spec.log_directory, spec.job_name, spec.cores) == (str(tmp_path / "logs"), "me", 2)
 
 
+def test_a_group_that_could_not_be_made_is_not_there(queue, tmp_path):
+    (tmp_path / "file").write_text("")
+    with ScriptedCluster(queue, cores=1, memory="1 GiB") as made:
+        with pytest.raises(InvalidRequest, match="n_jobs must be a whole number, not 'few'"):
+            made.add_group("more", n_jobs="few", cores=1, memory="1 GiB")
+        with pytest.raises(InvalidRequest, match="can't be made"):
+            made.add_group("more", n_jobs=1, cores=1, memory="1 GiB", log_directory=str(tmp_path / "file" / "logs"))
+        made.add_group("more", n_jobs=1, cores=1, memory="1 GiB")
+        assert made.groups["more"].wanted == 1
+
+
 def test_tasks_that_nobody_can_run_are_told_once(cluster, client):
     messages = []
 

@@ -51,6 +51,10 @@ def test_what_cannot_be(keywords, words):
     assert words in problem
 
 
+def test_a_name_that_a_file_says_as_a_number_is_text():
+    assert read_call(DIALECTS["slurm"], {**LARGE, "name": 2026}).value("name") == "2026"
+
+
 @pytest.mark.parametrize("value", [5, "[[a]]", "{a: b}"])
 def test_a_site_whose_template_directories_are_none(configure, value):
     configure(site=f"jobclusters: {{template-dirs: {value}}}")

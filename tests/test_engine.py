@@ -8,7 +8,7 @@ import time
 import pytest
 from distributed import Client, wait
 
-from jobclusters import InvalidRequest, JobsFailed, Refused
+from jobclusters import InvalidRequest, JobsFailed, QueueError, Refused
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
 
@@ -255,6 +255,10 @@ def test_logs_of_jobs_that_never_had_a_worker(queue):
         assert cluster.get_job_logs("1", tail=1) == {"1": "two\n"}
         with pytest.raises(InvalidRequest, match="unknown job '77'"):
             cluster.get_job_logs("77")
+        for tail in ("x", -1):
+            with pytest.raises(InvalidRequest, match="tail must be "):
+                cluster.get_job_logs(tail=tail)
+        assert cluster.get_job_logs(tail="1") == {"1": "two\n"}
 
 
 def test_close_is_idempotent_and_says_what_it_could_not_cancel(held, monkeypatch, caplog):
@@ -268,6 +272,39 @@ def test_close_is_idempotent_and_says_what_it_could_not_cancel(held, monkeypatch
     assert "Could not cancel these jobs" in caplog.text
     assert "1_0, 1_1" in caplog.text
     cluster.engine._janitor.goodbye()
+
+
+def test_a_closed_cluster_says_that_it_gets_no_jobs(held):
+    cluster = ScriptedCluster(held, **SMALL)
+    cluster._why = "there was no work for 20 minutes (idle_timeout)"
+    cluster.close()
+    for ask in (
+        lambda: cluster.scale(jobs=1),
+        lambda: cluster.adapt(maximum_jobs=1),
+        lambda: cluster.add_group("more", n_jobs=1, cores=1, memory="1 GiB"),
+    ):
+        with pytest.raises(
+            QueueError, match=r"is closed \(there was no work for 20 minutes \(idle_timeout\)\), and no"
+        ):
+            ask()
+    cluster.scale(0)
+    assert (cluster.groups["default"].policy, list(cluster.groups)) == (None, ["default"])
+
+
+def test_a_job_goes_by_the_names_of_its_workers(queue):
+    with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=2)
+        client.wait_for_workers(2, timeout=60)
+        assert cluster.scale_down(["ScriptedCluster-0"]) is None
+        assert list(cluster.worker_spec) == ["ScriptedCluster-1"]
+        until(lambda: len(cluster.scheduler.workers) == 1)
+
+
+@pytest.mark.parametrize("timeout", ["soon", -1, [], True])
+def test_a_timeout_that_is_no_time(held, timeout):
+    words = "timeout must be a number of seconds, or text such as '10 minutes'"
+    with ScriptedCluster(held, **SMALL) as cluster, pytest.raises(InvalidRequest, match=words):
+        cluster.wait_for_workers(1, timeout=timeout)
 
 
 def test_scaling_back_before_anything_was_submitted_submits_nothing(held):
@@ -292,6 +329,7 @@ def test_a_slow_submission_does_not_hold_up_close(held):
         ({"jobs": "many"}, "jobs must be a whole number"),
         ({"cores": -3}, "cores must be at least 0"),
         ({"memory": "much"}, "memory 'much' can't be read"),
+        ({"jobs": 10**9}, "that would be 1000000000 jobs of 1 cores: at most 100000 can be asked for"),
     ],
 )
 def test_scale_refuses_what_is_no_amount(held, call, words):
@@ -401,6 +439,22 @@ def test_an_interface_is_for_scheduler_and_workers(held):
     with ScriptedCluster(held, interface="lo", **SMALL) as cluster:
         assert "127.0.0.1" in cluster.scheduler_address
         assert "--interface lo" in cluster.job_script()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"job_cls": "BatchJob"}, "job_cls='BatchJob' must be a subclass of jobclusters.job.BatchJob"),
+        (
+            {"scheduler_class": "nosuch.Scheduler"},
+            "scheduler_class='nosuch.Scheduler' can't be imported: No module named",
+        ),
+        ({"scheduler_cls": "distributed.Sheduler"}, "scheduler_class='distributed.Sheduler' can't be imported: module"),
+    ],
+)
+def test_classes_that_are_none(held, keywords, words):
+    with pytest.raises(InvalidRequest, match=words):
+        ScriptedCluster(held, **SMALL, **keywords)
 
 
 def test_a_job_class_whose_script_would_not_be_used_is_refused(held):

@@ -81,6 +81,9 @@ def test_the_configuration_says_the_rest():
         ({"max_core_hours": "few"}, "max_core_hours must be a number above 0, not 'few'"),
         ({"patience": "long"}, "patience must be a time such as '2 minutes' or a number of seconds, not 'long'"),
         ({"idle": -1}, "idle must be a time"),
+        ({"target_duration": 0}, "target_duration must be a time such as"),
+        ({"interval": "often"}, "interval must be a time such as '2 minutes' or a number of seconds, not 'often'"),
+        ({"interval": 0}, "interval must be a time such as"),
     ],
 )
 def test_bad_limits(limits, problem):
