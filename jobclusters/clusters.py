@@ -18,11 +18,12 @@ from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
 from jobclusters.dialects.sge import ENVIRONMENT
 from jobclusters.entry import Phase
-from jobclusters.errors import InvalidRequest
+from jobclusters.errors import InvalidRequest, Problems
 from jobclusters.explain import Origin
 from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine, this_machine
+from jobclusters.reader import Reader
 from jobclusters.registry import directory
 from jobclusters.route import connect, given_name
 from jobclusters.sizes import fitting
@@ -179,17 +180,28 @@ class LocalQueueCluster(JobCluster):
 
 
 def configured_machine() -> Machine:
-    """Look at this machine through ``jobclusters.local``."""
+    """Look at this machine through ``jobclusters.local``.
+
+    Raises
+    ------
+    InvalidRequest
+        With everything that's wrong there.
+    """
     config.load()
-    here = this_machine()
-    section = dask.config.get("jobclusters.local")
-    memory = section.get("memory")
-    return Machine(
-        cores=int(section.get("cores") or here.cores),
-        memory=here.memory if memory is None else parse_memory(memory),
-        gpus=here.gpus if section.get("gpus") is None else int(section["gpus"]),
-        oversubscribe=bool(section.get("oversubscribe")),
+    here, problems, section = this_machine(), Problems(), dask.config.get("jobclusters.local")
+    said = {f"jobclusters.local.{key}": value for key, value in section.items() if value is not None}
+    read = Reader(said, problems)
+    gpus = read.count("jobclusters.local.gpus", least=0)
+    memory, wrong = section.get("memory"), Problems()
+    machine = Machine(
+        cores=read.count("jobclusters.local.cores") or here.cores,
+        memory=here.memory if memory is None else wrong.attempt(lambda: parse_memory(memory), 1),
+        gpus=here.gpus if gpus is None else gpus,
+        oversubscribe=read.flag("jobclusters.local.oversubscribe", False),
     )
+    problems += [f"jobclusters.local.memory: {problem}" for problem in wrong]
+    problems.raise_any()
+    return machine
 
 
 _queues: list[LocalQueue] = []

@@ -204,8 +204,9 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
     if isinstance(headroom, bool) or not isinstance(headroom, (int, float)) or not 0 <= headroom <= 0.5:
         problems.append(f"jobclusters.memory-headroom must be a share between 0 and 0.5, not {headroom!r}")
     queues = _queues(dialect, problems)
-    margin = dask.config.get("jobclusters.walltime-margin")
-    spare = None if margin is None else problems.attempt(lambda: parse_walltime(margin, "seconds, MM:SS"), None)
+    margin, wrong = dask.config.get("jobclusters.walltime-margin"), Problems()
+    spare = None if margin is None else wrong.attempt(lambda: parse_walltime(margin, "seconds, MM:SS"), None)
+    problems += [f"jobclusters.walltime-margin: {problem}" for problem in wrong]
     problems.raise_any()
     spot = dask.config.get(f"jobclusters.spot.{dialect.name}", None) or {}
     return Site(

@@ -111,6 +111,7 @@ def test_a_section_of_ones_own(configure):
         ("jobqueue: {slurm: {walltime: 30}}", {}, "write it in quotes"),
         ("jobclusters: {sizes: {x: {cores: 1, memory: 1 GB, slurm: {walltime: 1:30:00}}}}", {}, "sizes.x: walltime 5400 is a number"),
         ("jobclusters: {memory-headrom: 1}", {}, "unknown key of jobclusters 'memory-headrom': did you mean 'memory-headroom'?"),
+        ("jobclusters: {walltime-margin: 5x}", {}, "jobclusters.walltime-margin: walltime '5x' can't be read"),
         ("jobclusters: {local: {core: 1}}", {}, "unknown key of jobclusters.local 'core': did you mean 'cores'?"),
         ("jobclusters: {memory-headroom: 0.9}", {}, "must be a share between 0 and 0.5, not 0.9"),
         ("jobclusters: {memory_headroom: ten}", {}, "must be a share between 0 and 0.5, not 'ten'"),

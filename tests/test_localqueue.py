@@ -171,6 +171,18 @@ def test_a_size_larger_than_this_machine_names_those_that_fit(monkeypatch):
     assert "jobclusters.local.oversubscribe" in str(raised.value)
 
 
+def test_settings_of_this_machine_that_are_none(configure):
+    configure(user="jobclusters: {local: {cores: -2, memory: much, gpus: [1], oversubscribe: 'no'}}")
+    with pytest.raises(InvalidRequest) as caught:
+        LocalQueueCluster(cores=1, memory="1 GiB")
+    assert caught.value.problems == (
+        "jobclusters.local.gpus must be a whole number, not [1]",
+        "jobclusters.local.cores must be at least 1, not -2",
+        "jobclusters.local.oversubscribe must be True or False, not 'no'",
+        "jobclusters.local.memory: memory 'much' can't be read: write it like '16 GB' or '500 MiB'",
+    )
+
+
 def test_this_machine_is_what_it_is():
     machine = this_machine()
     assert 1 <= machine.cores <= psutil.cpu_count()
