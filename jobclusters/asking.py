@@ -63,6 +63,9 @@ class AskingCluster(NotebookCluster, WaitingCluster):
 
     async def _call(self, verb: str, **keywords: Any) -> Any:
         self._check_running(verb)
+        return await self._tell(verb, **keywords)
+
+    async def _tell(self, verb: str, **keywords: Any) -> Any:
         answer = await self.scheduler_comm.jobclusters(verb=verb, keywords=cloudpickle.dumps(keywords))
         if "error" in answer:
             raise pickle.loads(answer["error"])  # noqa: S301 -- the head is ours

@@ -75,6 +75,7 @@ class ConnectedCluster(AskingCluster):
         self._view = View()
         self._looking = asyncio.Lock()
         self._beginning: asyncio.Task[Any] | None = None
+        self._ending: asyncio.Future[None] | None = None
         #: What the adaptive scaler has decided, and why: the newest last.
         self._history: deque[Step] = deque(maxlen=1000)
         if not self.called_from_running_loop:
@@ -176,7 +177,10 @@ class ConnectedCluster(AskingCluster):
 
     async def _close(self) -> None:
         if self.status is Status.running and self.shutdown_on_close:
-            await self._end()
+            self.status = Status.closing  # clients look at this when the scheduler has gone, or would try to reach it
+            self._ending = asyncio.ensure_future(self._end())
+        if self._ending is not None:
+            await self._ending
         await super()._close()
         self.scheduler_info["workers"] = {}
         self._view = View(summary="not connected")
@@ -190,7 +194,7 @@ class ConnectedCluster(AskingCluster):
         """Close the cluster, and wait until its jobs are gone."""
         why = f"closed by process {os.getpid()} on {socket.gethostname()}"
         with suppress(OSError, QueueError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._call("close", why=why), finding.ANSWER)
+            await asyncio.wait_for(self._tell("close", why=why), finding.ANSWER)
         deadline = time.monotonic() + CLOSING
         while time.monotonic() < deadline:
             entry = await asyncio.to_thread(self.files.entry)

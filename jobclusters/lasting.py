@@ -62,6 +62,7 @@ class Held:
 class LastingCluster(LookingCluster):
     """The part of a cluster that others can find and ask, and that ends by itself."""
 
+    status: Status
     _held: Held
     _credentials: Credentials | None
     _vigil: Vigil
@@ -71,6 +72,8 @@ class LastingCluster(LookingCluster):
     _gone = False
     #: Why it closed; "" while it hasn't.
     _why = ""
+    #: Its status before its end began; None before that, and when the parent class ends it.
+    _stood: Status | None = None
     #: What a person should know now: that the cluster ends soon; "" for nothing.
     notice = ""
 
@@ -249,6 +252,8 @@ class LastingCluster(LookingCluster):
             self._ending = asyncio.ensure_future(self._end())
         if self._ending is not None:
             await self._ending
+        if (stood := self._stood) is not None:  # the parent class ends only what isn't ending
+            self.status, self._stood = stood, None
         await super()._close()
         self.scheduler_info["workers"] = {}
         self._disappear()
@@ -264,6 +269,8 @@ class LastingCluster(LookingCluster):
             self.worker_spec.clear()
         for name, usage in self.usage.items():
             logger.info("Cluster %s, group %s: %s.", self.name, name, usage.sentence())
+        # Clients look at this when the scheduler has gone: they would try to reach it again.
+        self.status, self._stood = Status.closing, self.status
         # The scheduler says goodbye to its workers: those it can reach end by themselves.
         with suppress(Exception):
             await asyncio.wait_for(self.scheduler.close(reason="cluster-close"), GOODBYE)

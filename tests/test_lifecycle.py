@@ -435,7 +435,10 @@ def test_a_head_that_nobody_can_find_any_more_closes(make, monkeypatch):
 
 @pytest.mark.parametrize("name", ["a", None])
 def test_a_head_that_cannot_start_is_told(make, name, started):
-    with pytest.raises(JobsFailed, match=r"the head of cluster \S+ has ended: .*Error: .*nosuch") as raised:
+    with pytest.raises(
+        JobsFailed,
+        match=r"the head of cluster \S+ has ended: InvalidRequest: scheduler_class='nosuch.Scheduler' can't be",
+    ) as raised:
         make(name, scheduler_class="nosuch.Scheduler")
     assert "Traceback" in str(raised.value), "its last lines"
     until(lambda: not started())
@@ -687,6 +690,18 @@ def test_the_same_methods_give_the_same(either):
     cluster.scale(0)
     until(lambda: cluster.observed == set())
     assert cluster.plan == set()
+
+
+@pytest.mark.parametrize("head", ["process", "detached"])
+def test_a_client_that_is_still_open_ends_with_its_cluster(make, head, caplog):
+    caplog.set_level("INFO", "distributed.client")
+    cluster = make(head=head, n_jobs=1)
+    client = cluster.get_client()
+    assert client.submit(plus, 1).result(timeout=PATIENCE) == 2
+    cluster.close()
+    until(lambda: client.status == "closed")
+    assert "Reconnecting" not in caplog.text
+    assert cluster.status is Status.closed
 
 
 @pytest.mark.parametrize("head", ["process", "detached"])
