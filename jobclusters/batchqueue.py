@@ -154,7 +154,11 @@ class BatchQueue:
         name = records[0].name.rpartition("-")[0] if array else records[0].name
         first = records[0].number if array else None
         exclude = tuple(sorted(self.exclude))
-        await self._log.submitting(job_name)
+        try:
+            await self._log.submitting(job_name)
+        except OSError as error:  # too many processes, say; without that one, jobs might outlive their owner
+            no_janitor = f"this machine can't start the process that clears up after a dead owner: {error.strerror}"
+            return await self._refused(records, Refused(f"nothing was submitted: {no_janitor}"))
         try:
             spec = replace(spec, job_name=job_name, worker_name=name, exclude=exclude)
             script = self._render(replace(spec, first=first, count=len(records)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 
 import pytest
 from distributed import Client, wait
 
 from jobclusters import InvalidRequest, JobsFailed, QueueError, Refused
+from jobclusters.janitor import Janitor
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
 
@@ -218,6 +221,23 @@ def test_a_template_that_fails_for_an_array_is_told(held, tmp_path):
         cluster.scale(jobs=2)
         with pytest.raises(Refused, match=r"no job script could be made: .*local.sh.j2, line 1: .*nosuch"):
             cluster.wait_for_workers(2, timeout=60)
+        cluster.scale(jobs=1)
+        until(lambda: len(held.living()) == 1)
+
+
+def test_without_a_janitor_nothing_is_submitted_and_that_is_told(held, monkeypatch):
+    def start(janitor):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with ScriptedCluster(held, **SMALL) as cluster:
+        with monkeypatch.context() as patch:
+            patch.setattr(Janitor, "_start", start)
+            cluster.scale(jobs=1)
+            with pytest.raises(
+                Refused, match=r"nothing was submitted: this machine can't start .*: Resource temporarily"
+            ):
+                cluster.wait_for_workers(1, timeout=60)
+        assert held.living() == []
         cluster.scale(jobs=1)
         until(lambda: len(held.living()) == 1)
 
