@@ -278,7 +278,7 @@ def test_logs_of_jobs_that_never_had_a_worker(queue):
         for tail in ("x", -1):
             with pytest.raises(InvalidRequest, match="tail must be "):
                 cluster.get_job_logs(tail=tail)
-        assert cluster.get_job_logs(tail="1") == {"1": "two\n"}
+        assert cluster.get_job_logs("1", tail="1") == {"1": "two\n"}
 
 
 def test_close_is_idempotent_and_says_what_it_could_not_cancel(held, monkeypatch, caplog):
