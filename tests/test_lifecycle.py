@@ -458,7 +458,7 @@ def test_what_a_head_noted_counts_though_it_has_ended_meanwhile(make, started, m
         return entry
 
     monkeypatch.setattr(ClusterFiles, "entry", slowly)
-    with pytest.raises(JobsFailed, match=r"the head of cluster a has ended: .*Error: .*nosuch"):
+    with pytest.raises(JobsFailed, match=r"the head of cluster a has ended: .*nosuch"):
         make("a", scheduler_class="nosuch.Scheduler")
 
 
