@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -17,11 +16,12 @@ from distributed.utils import NoOpAwaitable
 from jobclusters.adaptive import QueueAdaptive
 from jobclusters.credentials import Credentials
 from jobclusters.engine import Engine
-from jobclusters.errors import InvalidRequest, QueueError
+from jobclusters.errors import QueueError
 from jobclusters.group import DEFAULT, Group, find
 from jobclusters.jobqueue import JobQueueCluster
 from jobclusters.keeper import job_of
 from jobclusters.limits import read_policy
+from jobclusters.output import make_directory
 from jobclusters.snapshot import Decision, JobSnapshot
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState
@@ -117,11 +117,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
         if self._credentials is not None:
             self._credentials.put()
         self._be_noted()
-        if group.spec.log_directory:
-            try:
-                os.makedirs(group.spec.log_directory, exist_ok=True)
-            except OSError as error:
-                raise InvalidRequest(f"log_directory {group.spec.log_directory!r} can't be made: {error}") from None
+        make_directory(group.spec.log_directory)
 
     def _want_more(self, group: Group, count: int) -> None:
         if count <= 0 or self._ending is not None:

@@ -11,21 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.commandqueue import Verbs
-from jobclusters.errors import InvalidRequest, Problems, QueueError, unknown
+from jobclusters.errors import QueueError
 from jobclusters.group import Group
 from jobclusters.janitor import Janitor
 from jobclusters.keeper import Keeper, job_of, run_of
 from jobclusters.observe import Observer
+from jobclusters.output import Output
 from jobclusters.record import JobRecord
 from jobclusters.retirement import Retirement
 from jobclusters.scaling import victims
-from jobclusters.sizes import whole
 from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 from jobclusters.usage import Meter
@@ -37,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 #: Ended jobs that are remembered.
 REMEMBERED = 1000
-#: Bytes of a job's output that are looked at when it ends.
-TAIL = 16 * 1024
 
 
 class Lost(Protocol):
@@ -84,7 +81,8 @@ class Engine:
         guarded: bool = True,
     ) -> None:
         self.verbs = verbs
-        self.keeper = Keeper(self._log_tail, excludes=verbs.dialect.excludes)
+        self._output = Output(verbs)
+        self.keeper = Keeper(self._output.end, excludes=verbs.dialect.excludes)
         self._janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""), files, starts=guarded)
         self.queue = BatchQueue(verbs, render, self, self._janitor, token)
         self.watch = Watch(self.queue, self.count_workers, self._ended, self._requeued, lost_after)
@@ -178,24 +176,15 @@ class Engine:
         for worker in workers:
             if (job := job_of(worker, self.queue.records)) is not None:
                 record = self.queue.records[job]
-                self._of_run(record, run_of(worker, job))
+                record.comes(run_of(worker, job))
+                if record.run:  # workers of earlier runs, of a frozen node say, are forgotten
+                    self._bury([job], before=record.run)
                 record.had_worker = True
                 self.keeper.worked()
                 if record.arrived is None:
                     record.arrived = time.monotonic()
                     if record.asked is not None:
                         self._waits[record.spec.queue].saw(record.arrived - record.asked)
-
-    def _of_run(self, record: JobRecord, run: int) -> None:
-        """Note of which run a worker is; those of earlier runs, of a frozen node say, are forgotten."""
-        if run > record.run:
-            if record.ahead < 0:
-                record.ahead = 0
-            elif record.arrived is not None:
-                record.ahead, record.asked = 1, None
-            record.run, record.began, record.arrived = run, None, None
-        if run or record.run:
-            self._bury([record.name], before=record.run)
 
     def victims(self) -> list[str]:
         """Give the jobs in the order in which they would go."""
@@ -221,33 +210,8 @@ class Engine:
 
     def logs(self, job_id: str | None, tail: int | None) -> dict[str, str]:
         """Read what jobs printed."""
-        problems = Problems()
-        lines = None if tail is None else problems.attempt(lambda: whole("tail", tail, least=0), 0)
-        problems.raise_any()
         known = {**self._past, **{str(r.job_id): r for r in list(self.queue.records.values()) if r.job_id}}
-        if job_id is not None and str(job_id) not in known:
-            raise InvalidRequest(unknown("job", job_id, known))
-        wanted = known if job_id is None else {str(job_id): known[str(job_id)]}
-        return {key: _last(self._output(record), lines) for key, record in wanted.items()}
-
-    def _paths(self, record: JobRecord) -> list[Path]:
-        names = self.verbs.log_files(str(record.job_id), record.spec.log_directory, record.job_name)
-        return [Path(name) for name in names]
-
-    def _output(self, record: JobRecord) -> str:
-        texts = []
-        for path in self._paths(record):
-            with suppress(OSError):
-                texts.append(path.read_text(errors="replace"))
-        return "".join(texts)
-
-    def _log_tail(self, record: JobRecord) -> str | None:
-        texts = []
-        for path in self._paths(record):
-            with suppress(OSError), path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - TAIL))
-                texts.append(file.read().decode(errors="replace"))
-        return "".join(texts) if texts else None
+        return self._output.read(known, job_id, tail)
 
     # -- what happens -------------------------------------------------------------------------------------------
 
@@ -290,17 +254,8 @@ class Engine:
 
     def _requeued(self, record: JobRecord) -> None:
         """Forget the workers of a job's last run, unless those of the next one have come before the news."""
-        if record.ahead > 0:
-            record.ahead = 0
-            return
-        record.ahead = -1
-        record.asked = time.monotonic()
-        if record.status.state is JobState.PENDING:
+        if record.requeued(time.monotonic()) and record.status.state is JobState.PENDING:
             self._bury([record.name])
-            record.arrived = None
-        else:  # it runs again: the workers there are may be the new ones, and others are forgotten when those come
-            record.arrived = record.asked if record.status.workers else None
-        record.had_worker = False  # its next one may take as long as the first
 
     def _bury(self, jobs: Sequence[str], before: float = math.inf) -> None:
         """Take workers out of the scheduler whose job is over: those of a frozen node would stay for minutes.
@@ -315,7 +270,3 @@ class Engine:
             removing = scheduler.remove_worker(worker.address, stimulus_id="jobclusters-job-over", expected=True)
             self._burials.add(task := asyncio.ensure_future(removing))
             task.add_done_callback(self._burials.discard)
-
-
-def _last(text: str, lines: int | None) -> str:
-    return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:] if lines else [])

@@ -91,6 +91,35 @@ class JobRecord:
             return None
         return self.arrived - SLACK if self.began is None else min(self.began, self.arrived - SLACK)
 
+    def comes(self, run: int) -> None:
+        """Note of which run a worker is that registered."""
+        if run > self.run:
+            if self.ahead < 0:
+                self.ahead = 0
+            elif self.arrived is not None:
+                self.ahead, self.asked = 1, None
+            self.run, self.began, self.arrived = run, None, None
+
+    def requeued(self, now: float) -> bool:
+        """Note that it went back to the queue; tell whether that is news: workers of its next run may have come before.
+
+        Parameters
+        ----------
+        now
+            The moment, in seconds of the event loop's clock.
+        """
+        if self.ahead > 0:
+            self.ahead = 0
+            return False
+        self.ahead = -1
+        self.asked = now
+        if self.status.state is JobState.PENDING:
+            self.arrived = None
+        else:  # it runs again: the workers there are may be the new ones, and others are forgotten when those come
+            self.arrived = now if self.status.workers else None
+        self.had_worker = False  # its next one may take as long as the first
+        return True
+
     def walltime_over(self, since_arrival: float | None, now: datetime) -> datetime | None:
         """Tell when its walltime is over; None if that isn't known.
 
