@@ -12,10 +12,10 @@ from jobclusters import config
 from jobclusters.configurations import CLUSTER_KEYWORDS, NO_CONFIGURATION, Configuration, find_configuration
 from jobclusters.dialect import Dialect
 from jobclusters.entry import check_name
-from jobclusters.errors import Problems, unknown
+from jobclusters.errors import InvalidRequest, Problems, unknown
 from jobclusters.explain import Explanation, Origin, merged, where, written
 from jobclusters.idle import read_timeout
-from jobclusters.layers import KEYWORD, Asked, Layer, job_keywords
+from jobclusters.layers import COMMON_TO_WORKERS, KEYWORD, Asked, Layer, job_keywords
 from jobclusters.request import NOTHING, resolve_layers
 from jobclusters.sizes import whole
 from jobclusters.spec import DASK_WORKER, NO_SCHEDULER, JobSpec
@@ -24,6 +24,14 @@ from jobclusters.workercommand import python_counts
 
 #: Keywords for which None doesn't mean "not given", but "never".
 TIMEOUTS = frozenset({"idle_timeout", "no_client_timeout"})
+
+#: Keywords that concern the cluster, and are read by its parent classes.
+_DASKS = frozenset(
+    {
+        *("name", "loop", "asynchronous", "silence_logs", "shared_temp_directory"),
+        *("protocol", "host", "dashboard_address"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,17 @@ class Call:
         """Give the value of a keyword that concerns the cluster."""
         origin = self.cluster.get(key)
         return otherwise if origin is None else origin.value
+
+    @property
+    def for_dask(self) -> dict[str, Any]:
+        """What Dask's and dask-jobqueue's classes read themselves, by keyword."""
+        return {key: origin.value for key, origin in self.cluster.items() if key in _DASKS}
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The minimum and the maximum that ``n_workers`` is, for adaptive scaling; empty where it is a number."""
+        asked = self.value("n_workers")
+        return dict(zip(("minimum", "maximum"), asked, strict=True)) if is_range(asked) else {}
 
     @property
     def template_dirs(self) -> tuple[str, ...]:
@@ -169,6 +188,30 @@ def read_call(
             cluster[key] = Origin(settings[key], site.section)  # type: ignore[union-attr]
     spec, asked = resolved  # type: ignore[misc]
     return Call(dialect, spec, asked, cluster)
+
+
+def read_group(
+    call: Call, keywords: Mapping[str, object], configuration: str | Configuration | None, n_jobs: int
+) -> Call:
+    """Read a call of ``add_group()``.
+
+    Parameters
+    ----------
+    call
+        The cluster's: what concerns the person and the site is as for its own jobs unless it is said.
+    keywords, configuration, n_jobs
+        As they were given.
+
+    Raises
+    ------
+    InvalidRequest
+        With every problem, or for keywords that concern the cluster.
+    """
+    given = {"config_name": call.value("config_name"), **keywords, "n_jobs": n_jobs}
+    group = read_call(call.dialect, given, configuration, call.asked.said(COMMON_TO_WORKERS))
+    if wrong := sorted(group.cluster.keys() & keywords.keys()):
+        raise InvalidRequest(f"{', '.join(wrong)}: these concern the cluster, and can't differ in a group")
+    return group
 
 
 def _configuration(configuration: object, dialect: Dialect) -> Configuration:

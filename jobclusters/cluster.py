@@ -3,68 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from inspect import getattr_static
 from typing import Any, ClassVar
 
 import dask.config
 from dask.utils import parse_timedelta
 from distributed.core import Status
-from distributed.scheduler import Scheduler
 from distributed.security import Security
-from distributed.utils import import_term
 
-from jobclusters import clusterfiles
 from jobclusters.adaptive import Step
-from jobclusters.call import is_range, read_call
+from jobclusters.call import read_call, read_group
 from jobclusters.commandqueue import CommandQueue, Verbs
 from jobclusters.configurations import Configuration, read_file
 from jobclusters.connected import ConnectedCluster
-from jobclusters.connection import Network, choose_network
-from jobclusters.credentials import Credentials
 from jobclusters.dialect import Dialect
 from jobclusters.engine import Engine
 from jobclusters.errors import InvalidRequest
 from jobclusters.explain import Explanation, Origin
-from jobclusters.group import DEFAULT, Group, check_name
-from jobclusters.headspec import SCHEDULER_KEYWORDS
-from jobclusters.job import BatchJob
+from jobclusters.group import DEFAULT, Group, check_name, make_group
+from jobclusters.job import BatchJob, check_job_class
 from jobclusters.lasting import Held, LastingCluster, timeouts
-from jobclusters.layers import COMMON_TO_WORKERS
 from jobclusters.limits import read_policy
-from jobclusters.links import free_address
 from jobclusters.notebook import NotebookCluster
-from jobclusters.registry import Presence, directory, new_entry
-from jobclusters.route import claim_here, connect, route
+from jobclusters.route import claim_here, connect, route, unnamed
+from jobclusters.scheduler import plan_scheduler, settled
 from jobclusters.script import render
-from jobclusters.security import choose_security
 from jobclusters.spec import JobSpec
 from jobclusters.waiting import WaitingCluster
-
-logger = logging.getLogger(__name__)
-
-#: Keywords that this class reads itself; the parent classes read the others.
-_OURS = frozenset(
-    {
-        *("n_workers", "n_jobs", "job_cls", "config_name", "template_dirs", "interface"),
-        *("scheduler_options", "scheduler_class", "scheduler_cls", "security"),
-        *("head", "shutdown_on_close", "idle_timeout", "no_client_timeout"),
-        *SCHEDULER_KEYWORDS,
-    }
-)
-
-
-#: What job classes of dask-jobqueue may change, and which has no part in what is submitted here.
-_UNUSED = (
-    *("job_script", "job_header", "submit_command", "cancel_command", "job_id_regexp"),
-    *("_script_template", "_submit_job", "_close_job", "_call", "_job_id_from_submit_output"),
-)
 
 
 class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
@@ -124,6 +93,7 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
 
     dialect: ClassVar[Dialect]
     job_cls: ClassVar[type[BatchJob]]
+    new_spec: dict[str, Any]
     _claimed: Held | None
 
     def __new__(cls, *args: Any, configuration: str | Configuration | None = None, **keywords: Any) -> Any:
@@ -162,58 +132,47 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         self._check(self.spec)
         self.template_dirs = self._call.template_dirs
         self._render(self.spec)  # a wrong template is told now
-        asked, jobs = self._call.value("n_workers", 0), int(self._call.value("n_jobs", 0))
-        limits = dict(zip(("minimum", "maximum"), asked, strict=True)) if is_range(asked) else {}
-        read_policy(self.spec, limits)  # wrong limits are told now
+        read_policy(self.spec, self._call.limits)  # wrong limits are told now
         #: What the adaptive scaler has decided, and why: the newest last.
         self.history: deque[Step] = deque(maxlen=1000)
         self.groups: dict[str, Group] = {}
         self._changing = threading.RLock()
         self._ending: asyncio.Future[None] | None = None
-        job_class = _checked(self._call.value("job_cls", self.job_cls))
-        options = dict(self._call.value("scheduler_options") or {})
-        options.pop("idle_timeout", None)  # it is ours
+        job_class = check_job_class(self._call.value("job_cls", self.job_cls))
         self._claimed = self._claimed or claim_here(type(self), self._call)
-        self._hold(self._claimed or self._unnamed(), timeouts(self._call))
-        self._network = self._choose_network(options)
-        security = self._choose_security(options)
+        self._hold(self._claimed or unnamed(self._call), timeouts(self._call))
+        plan = plan_scheduler(self._call, self.files)
+        self._network, self._credentials = plan.network, plan.credentials
         verbs = self._verbs()
-        if asked or jobs:
+        if self._call.value("n_workers", 0) or int(self._call.value("n_jobs", 0)):
             verbs.check()
         self.engine = self._engine(verbs)
-        with self._resolved():
+        with settled(self.dialect):
             super().__init__(
                 job_cls=job_class,
-                scheduler_cls=self._scheduler_class(),
-                scheduler_options={
-                    "dashboard_address": free_address(),
-                    **self._scheduler_defaults(options),
-                    **options,
-                },
+                **plan.keywords(),
                 spec=self.spec,
                 queue=self.engine.queue,
                 template_dirs=self.template_dirs,
                 network=self._network,
-                security=security,
-                **{key: origin.value for key, origin in self._call.cluster.items() if key not in _OURS},
+                **self._call.for_dask,
             )
-        self.groups[DEFAULT] = Group(DEFAULT, self._name, self.spec, self._entry(self.spec))
+        self.groups[DEFAULT] = make_group(DEFAULT, self._name, self.spec, self.new_spec, self.files)
         self.new_spec = self.groups[DEFAULT].entry
+        self._begin()
+
+    def _begin(self) -> None:
+        """Ask for the jobs that the call asks for."""
+        workers, jobs = self._call.value("n_workers", 0), int(self._call.value("n_jobs", 0))
         try:
-            if limits:
+            if limits := self._call.limits:
                 self.adapt(**limits)
-            elif asked or jobs:
-                self.scale(int(asked) or None, jobs=jobs)
+            elif workers or jobs:
+                self.scale(int(workers) or None, jobs=jobs)
         except InvalidRequest:
             if not self.asynchronous:
                 self.close()
             raise
-
-    def _entry(self, spec: JobSpec) -> dict[str, Any]:
-        """Describe a job to the parent classes."""
-        options = {**self.new_spec["options"], "spec": replace(spec, directory=str(self.files.path))}
-        group = {"group": [f"-{i}" for i in range(spec.processes)]} if spec.processes > 1 else {}
-        return {"cls": self.new_spec["cls"], "options": options, **group}
 
     def add_group(
         self, name: str, *, configuration: str | Configuration | None = None, n_jobs: int = 0, **keywords: Any
@@ -237,15 +196,10 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
             With every problem of the call.
         """
         name = check_name(self.groups, name)
-        config_name = self._call.value("config_name")
-        inherited = self._call.asked.said(COMMON_TO_WORKERS)
-        given = {"config_name": config_name, **keywords, "n_jobs": n_jobs}
-        call = read_call(self.dialect, given, configuration, inherited)
-        if wrong := sorted(call.cluster.keys() & keywords.keys()):
-            raise InvalidRequest(f"{', '.join(wrong)}: these concern the cluster, and can't differ in a group")
+        call = read_group(self._call, keywords, configuration, n_jobs)
         self._check(call.spec)
         self._render(call.spec)
-        self.groups[name] = Group(name, f"{self._name}-{name}", call.spec, self._entry(call.spec))
+        self.groups[name] = make_group(name, f"{self._name}-{name}", call.spec, self.new_spec, self.files)
         try:
             if n_jobs:
                 self.scale(jobs=n_jobs, group=name)
@@ -295,12 +249,6 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
         network = Origin(self._network.interface, self._network.source)
         return self._call.explain({"interface": network})
 
-    def _unnamed(self) -> Held:
-        """Describe a cluster that nobody asks for by name."""
-        system = self.dialect.name
-        entry = new_entry(f"{system}-{uuid.uuid4().hex[:8]}", system, "process", named=False)
-        return Held(Presence(directory(entry.name), entry))
-
     @classmethod
     def _check(cls, spec: JobSpec) -> None:
         """Refuse what this batch system can't hold."""
@@ -322,49 +270,6 @@ class JobCluster(NotebookCluster, WaitingCluster, LastingCluster):
     def _verbs(self) -> Verbs:
         return CommandQueue(self.dialect)
 
-    def _scheduler_class(self) -> type:
-        found = self._call.value("scheduler_cls") or self._call.value("scheduler_class") or Scheduler
-        try:
-            return import_term(found) if isinstance(found, str) else found  # type: ignore[no-any-return]
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InvalidRequest(f"scheduler_class={found!r} can't be imported: {error}") from None
-
-    def _choose_network(self, options: Mapping[str, Any]) -> Network:
-        return choose_network(self._call.cluster.get("interface"), options)
-
-    def _choose_security(self, options: dict[str, Any]) -> Security | None:
-        """Choose what scheduler and clients use, and where the jobs will find it."""
-        security = choose_security(self._call.cluster.get("security"), self._call.value("protocol"), options)
-        if "security" in options:
-            options["security"] = security
-        elsewhere = self._call.value("shared_temp_directory")
-        files = clusterfiles.place(None, self.dialect.name, str(elsewhere)) if elsewhere else self.files
-        self._credentials = None if security is None else Credentials(security, files)
-        return security
-
     def _get_worker_security(self, security: Security | None) -> Security | None:  # noqa: ARG002 -- the parent's signature
         """Give jobs the paths of files; the parent class would write them into the working directory."""
         return self._credentials.for_workers if self._credentials is not None else None
-
-    def _scheduler_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {} if "host" in options else {"interface": self._network.interface}
-
-    def _resolved(self) -> Any:
-        """Keep the parent class from reading the configuration again: it knows one section, and not ours."""
-        section = f"jobqueue.{self.dialect.name}"
-        keys = ("interface", "scheduler-options", "shared-temp-directory")
-        return dask.config.set({f"{section}.{key}": None for key in keys})
-
-
-def _checked(job_class: type) -> type[BatchJob]:
-    """Refuse job classes whose changes would not reach the queue."""
-    if not (isinstance(job_class, type) and issubclass(job_class, BatchJob)):
-        name = getattr(job_class, "__name__", repr(job_class))
-        raise InvalidRequest(f"job_cls={name} must be a subclass of jobclusters.job.BatchJob")
-    if changed := [name for name in _UNUSED if getattr_static(job_class, name) is not getattr_static(BatchJob, name)]:
-        raise InvalidRequest(
-            f"job_cls={job_class.__name__} overrides {', '.join(changed)}, which arrays can't use: put what concerns"
-            " the script into a template (docs/templates.md); another command goes by its name onto the PATH, as a"
-            " script of your own"
-        )
-    return job_class

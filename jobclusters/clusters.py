@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import dask.config
@@ -14,12 +13,10 @@ from jobclusters.cluster import JobCluster
 from jobclusters.config import find_system
 from jobclusters.configurations import Configuration, find_configuration, read_file
 from jobclusters.connected import ConnectedCluster
-from jobclusters.connection import Network, choose_network
 from jobclusters.dialects import DIALECTS
 from jobclusters.dialects.sge import ENVIRONMENT
 from jobclusters.entry import Phase
 from jobclusters.errors import InvalidRequest, Problems
-from jobclusters.explain import Origin
 from jobclusters.job import BatchJob
 from jobclusters.localqueue import LocalQueue
 from jobclusters.machine import Machine, this_machine
@@ -168,15 +165,6 @@ class LocalQueueCluster(JobCluster):
 
     def _verbs(self) -> LocalQueue:
         return local_queue()
-
-    def _choose_network(self, options: Mapping[str, Any]) -> Network:
-        named = self._call.cluster.get("interface", Origin("", ""))  # nothing is chosen
-        return choose_network(named, options)
-
-    def _scheduler_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        if self._network.interface or "interface" in options:
-            return super()._scheduler_defaults(options)
-        return {"host": "127.0.0.1"}  # nobody else on the network has business here
 
 
 def configured_machine() -> Machine:

@@ -38,7 +38,7 @@ class Network:
     source: str
 
 
-def choose_network(named: Origin | None, options: Mapping[str, object]) -> Network:
+def choose_network(named: Origin | None, options: Mapping[str, object], *, local: bool = False) -> Network:
     """Take the network that was named, or the fastest of this machine's.
 
     Parameters
@@ -47,6 +47,8 @@ def choose_network(named: Origin | None, options: Mapping[str, object]) -> Netwo
         What ``interface=`` or the configuration says; None where nobody says anything.
     options
         Of the Dask scheduler: one that has its own address or interface doesn't use this one.
+    local
+        Whether the workers are on this machine, too: then nothing is chosen.
 
     Raises
     ------
@@ -61,6 +63,8 @@ def choose_network(named: Origin | None, options: Mapping[str, object]) -> Netwo
         if name and not elsewhere:
             check(name, interfaces())
         return Network(name, name, named.source)
+    if local:
+        return Network(None, None, "")
     found = None if elsewhere or not dask.config.get("jobclusters.choose-interface") else choose(interfaces())
     if found is None:
         return Network(None, None, "default")

@@ -30,7 +30,6 @@ from jobclusters.connection import choose_network
 from jobclusters.diagnose import hint
 from jobclusters.dialect import Dialect, Reply
 from jobclusters.errors import InvalidRequest, QueueError, Unavailable
-from jobclusters.explain import Origin
 from jobclusters.network import Interface, interfaces, leads_out
 from jobclusters.probejob import Address, Outcome, send_probe
 from jobclusters.script import render
@@ -229,7 +228,7 @@ def _scheduler(call: Call) -> Scheduler | Verdict:
     local = not call.dialect.probe
     options = dict(call.value("scheduler_options") or {})
     try:
-        network = choose_network(call.cluster.get("interface", Origin("", "") if local else None), options)
+        network = choose_network(call.cluster.get("interface"), options, local=local)
         name = options.get("interface") or network.interface
         host = options.get("host") or call.value("host")
         address = socket.gethostbyname(str(host)) if host else _usual_address(here, name, local)

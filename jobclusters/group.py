@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jobclusters.clusterfiles import ClusterFiles
 from jobclusters.errors import InvalidRequest, Problems, unknown
 from jobclusters.sizes import whole
 from jobclusters.snapshot import Policy
@@ -85,6 +86,23 @@ class Group:
             problems.append(f"that would be {wanted} jobs of {self.spec.cores} cores: at most {MOST} can be asked for")
         problems.raise_any()
         return wanted
+
+
+def make_group(name: str, prefix: str, spec: JobSpec, entry: Mapping[str, Any], files: ClusterFiles) -> Group:
+    """Make a group of a cluster, without jobs yet.
+
+    Parameters
+    ----------
+    name, prefix, spec
+        As the group has them.
+    entry
+        A job of the cluster as SpecCluster is told: those of the group differ from it in their spec alone.
+    files
+        Of the cluster, where its jobs find what they need.
+    """
+    options = {**entry["options"], "spec": replace(spec, directory=str(files.path))}
+    workers = {"group": [f"-{i}" for i in range(spec.processes)]} if spec.processes > 1 else {}
+    return Group(name, prefix, spec, {"cls": entry["cls"], "options": options, **workers})
 
 
 def find(groups: Mapping[str, Group], name: object) -> Group:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from inspect import getattr_static
 from typing import Any, ClassVar
 
 from distributed.core import Status
@@ -13,12 +14,19 @@ from jobclusters import config
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.connection import Network, connection_args
 from jobclusters.dialect import Dialect
+from jobclusters.errors import InvalidRequest
 from jobclusters.jobqueue import Job
 from jobclusters.layers import KEYWORD
 from jobclusters.record import JobRecord
 from jobclusters.request import resolve
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
+
+#: What job classes of dask-jobqueue may change, and which has no part in what is submitted here.
+_UNUSED = (
+    *("job_script", "job_header", "submit_command", "cancel_command", "job_id_regexp"),
+    *("_script_template", "_submit_job", "_close_job", "_call", "_job_id_from_submit_output"),
+)
 
 
 class BatchJob(Job):  # type: ignore[misc]
@@ -119,6 +127,26 @@ class BatchJob(Job):  # type: ignore[misc]
         """Note that the job has ended."""
         self.status = Status.closed
         self._event_finished.set()
+
+
+def check_job_class(job_class: object) -> type[BatchJob]:
+    """Refuse what is no job class, and classes whose changes would not reach the queue.
+
+    Raises
+    ------
+    InvalidRequest
+        With what has to be another way.
+    """
+    if not (isinstance(job_class, type) and issubclass(job_class, BatchJob)):
+        name = getattr(job_class, "__name__", repr(job_class))
+        raise InvalidRequest(f"job_cls={name} must be a subclass of jobclusters.job.BatchJob")
+    if changed := [name for name in _UNUSED if getattr_static(job_class, name) is not getattr_static(BatchJob, name)]:
+        raise InvalidRequest(
+            f"job_cls={job_class.__name__} overrides {', '.join(changed)}, which arrays can't use: put what concerns"
+            " the script into a template (docs/templates.md); another command goes by its name onto the PATH, as a"
+            " script of your own"
+        )
+    return job_class
 
 
 @lru_cache(maxsize=32)

@@ -155,6 +155,13 @@ def claim_here(cls: type, call: Call) -> Held | None:
     return Held(Presence(registry.directory(call.name), entry), to_take=later)
 
 
+def unnamed(call: Call) -> Held:
+    """Describe a cluster that nobody asks for by name."""
+    system = call.dialect.name
+    entry = registry.new_entry(f"{system}-{uuid.uuid4().hex[:8]}", system, "process", named=False)
+    return Held(Presence(registry.directory(entry.name), entry))
+
+
 def connect(
     name: str, *, system: str | None = None, made: type[ConnectedCluster] = ConnectedCluster, **keywords: Any
 ) -> ConnectedCluster:
