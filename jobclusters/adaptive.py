@@ -101,7 +101,7 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
             seconds=todo.seconds,
             unknown=todo.unknown,
             rate=self._arrivals.rate(group.name, now, wait),
-            leaving=self.cluster.leaving(group),
+            leaving=engine.observer.leaving(group, now),
             jobs=self.cluster.snapshots(group, now),
             wait=wait,
             needs=tuple(needs),

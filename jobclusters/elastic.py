@@ -24,7 +24,6 @@ from jobclusters.limits import read_policy
 from jobclusters.output import make_directory
 from jobclusters.snapshot import Decision, JobSnapshot
 from jobclusters.spec import JobSpec
-from jobclusters.state import JobState
 from jobclusters.waiting import because
 from jobclusters.walltime import relieved
 
@@ -97,9 +96,10 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             self._prepare(group)
         with self._changing:
             group.wanted = jobs
-            lasting = self._lasting(group) if jobs else self._members(group)
-            for name in self._surplus(group, len(lasting) - jobs):
-                del self.worker_spec[name]
+            lasting = self._lasting(group) if jobs else group.members(self.worker_spec)
+            if (surplus := len(lasting) - jobs) > 0:
+                for name in self.engine.victims(group.members(self.worker_spec))[:surplus]:
+                    del self.worker_spec[name]
             self._want_more(group, jobs - len(lasting))
         self.loop.add_callback(self._correct_state)
         return NoOpAwaitable() if self.asynchronous else None
@@ -130,14 +130,11 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
     def _be_noted(self) -> None:
         """Let others find the cluster."""
 
-    def _members(self, group: Group) -> list[str]:
-        return [name for name in self.worker_spec if group.owns(name)]
-
     def _lasting(self, group: Group) -> list[str]:
         """Name the jobs that won't have left, their walltime over, when a new one could start."""
         soon = time.monotonic() + self.engine.expected_wait(group.spec.queue)
         records = self.engine.queue.records
-        ends = {name: records[name].ends if name in records else None for name in self._members(group)}
+        ends = {name: records[name].ends if name in records else None for name in group.members(self.worker_spec)}
         return [name for name, end in ends.items() if end is None or end > soon]
 
     def _renew(self) -> None:
@@ -168,16 +165,6 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             self.worker_spec.pop(name, None)
             if name in self.engine.queue.records:
                 self.engine.queue.records[name].draining = True
-
-    def _surplus(self, group: Group, count: int) -> list[str]:
-        """Choose jobs to let go: those that haven't even been asked for, then as the engine says."""
-        if count <= 0:
-            return []
-        members = self._members(group)
-        unborn = [name for name in reversed(members) if name not in self.engine.queue.records]
-        # Of all that the engine follows: some may have been let go a moment ago, and not have left yet.
-        known = [name for name in self.engine.victims() if name in members]
-        return (unborn + known)[:count]
 
     def new_worker_spec(self) -> dict[str, Any]:
         """Give the next job's name and spec."""
@@ -238,19 +225,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
 
     def snapshots(self, group: Group, now: float) -> list[JobSnapshot]:
         """Look at the jobs of a group, those included that were wanted a moment ago and aren't asked for yet."""
-        known = [job for job in self.engine.observer.jobs(now) if group.owns(job.name) and job.name in self.worker_spec]
-        unborn = self.worker_spec.keys() - self.engine.queue.records.keys()
-        return known + [JobSnapshot(name, self._number(name), JobState.PENDING) for name in unborn if group.owns(name)]
-
-    def leaving(self, group: Group) -> int:
-        """Count the jobs of a group that have been told to leave, and still run; but for those whose walltime ends."""
-        now = time.monotonic()
-        leaving = [each for each in self.engine.queue.records.values() if each.leaving and group.owns(each.name)]
-        return sum(record.ends is None or record.ends > now for record in leaving)
-
-    @staticmethod
-    def _number(job: str) -> int:
-        return int(job.rpartition("-")[2])
+        return self.engine.observer.wanted(group.members(self.worker_spec), now)
 
     async def obey(self, group: Group, decision: Decision) -> None:
         """Do what the scaler has decided."""
@@ -258,7 +233,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             self._prepare(group)
         with self._changing:
             self._let_go((*decision.cancel, *decision.retire))
-            wanted = len(self._members(group)) + decision.submit
+            wanted = len(group.members(self.worker_spec)) + decision.submit
         self._want_more(group, decision.submit)
         group.wanted = wanted
         await self._correct_state()
@@ -272,7 +247,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
             for name in {job_of(worker, self.worker_spec) for worker in workers} & self.worker_spec.keys():
                 del self.worker_spec[name]
             for group in self.groups.values():
-                group.wanted = len(self._members(group))
+                group.wanted = len(group.members(self.worker_spec))
         await self._correct_state()
 
     def _jobs_lost(self, names: Sequence[str], *, replace: bool) -> None:
@@ -285,7 +260,7 @@ class ElasticCluster(JobQueueCluster):  # type: ignore[misc]
                     job.over()
             if not replace:
                 for group in concerned:
-                    group.wanted = len(self._members(group))
+                    group.wanted = len(group.members(self.worker_spec))
         if replace and self.status is Status.running:
             for group in concerned:
                 if group.policy is None:  # else the scaler finds out whether another one is needed

@@ -186,10 +186,12 @@ class Engine:
                     if record.asked is not None:
                         self._waits[record.spec.queue].saw(record.arrived - record.asked)
 
-    def victims(self) -> list[str]:
-        """Give the jobs in the order in which they would go."""
-        jobs = self.observer.jobs(time.monotonic())
-        return victims(jobs, len(jobs))
+    def victims(self, names: Sequence[str]) -> list[str]:
+        """Give these jobs in the order in which they go: those that haven't even been asked for, the youngest first."""
+        unborn = [name for name in reversed(names) if name not in self.queue.records]
+        # Of all that are followed: some may have been let go a moment ago, and not have left yet.
+        jobs, among = self.observer.jobs(time.monotonic()), set(names)
+        return unborn + [name for name in victims(jobs, len(jobs)) if name in among]
 
     def look(self, groups: Mapping[str, Group]) -> None:
         """Note what the groups use, and for how long jobs have been pending."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,6 +60,10 @@ class Group:
     def owns(self, job: str) -> bool:
         """Tell whether a job is of this group."""
         return job.rpartition("-")[0] == self.prefix
+
+    def members(self, jobs: Iterable[str]) -> list[str]:
+        """Name those of some jobs that are of this group."""
+        return [job for job in list(jobs) if self.owns(job)]  # another thread may change them meanwhile
 
     def next_name(self) -> str:
         """Name another job; no name is ever used twice."""

@@ -17,7 +17,7 @@ from jobclusters.dialect import Dialect
 from jobclusters.errors import InvalidRequest
 from jobclusters.jobqueue import Job
 from jobclusters.layers import KEYWORD
-from jobclusters.record import JobRecord
+from jobclusters.record import JobRecord, number_of
 from jobclusters.request import resolve
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
@@ -79,7 +79,7 @@ class BatchJob(Job):  # type: ignore[misc]
         self.queue = queue
         self.template_dirs = template_dirs
         self.spec = _connected(spec, str(scheduler), protocol, security, network)
-        self.record = JobRecord(str(name), _number(str(name)), self.spec)
+        self.record = JobRecord(str(name), number_of(str(name)), self.spec)
         self.worker_cores = spec.cores
         self.worker_memory = spec.memory
         self.worker_processes = spec.processes
@@ -156,8 +156,3 @@ def _connected(
     """Complete a spec with its scheduler; all jobs of a cluster share one, so that they can share an array."""
     args = spec.worker_args + connection_args(protocol, security, network)
     return replace(spec, scheduler=scheduler, worker_args=args)
-
-
-def _number(name: str) -> int:
-    last = name.rpartition("-")[2]
-    return int(last) if last.isdigit() else 0

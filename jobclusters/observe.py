@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from jobclusters.group import Group
 from jobclusters.keeper import job_of
-from jobclusters.record import JobRecord
+from jobclusters.record import JobRecord, number_of
 from jobclusters.snapshot import JobSnapshot
+from jobclusters.state import JobState
 
 #: Tasks that are looked at one by one; of more, the rest is taken to be like these.
 SAMPLE = 1000
@@ -53,6 +55,18 @@ class Observer:
             if not record.leaving
         }
         return list(self._known.values())
+
+    def wanted(self, names: Sequence[str], now: float) -> list[JobSnapshot]:
+        """Give the jobs of these names, those included that aren't asked for yet."""
+        among = set(names)
+        known = [job for job in self.jobs(now) if job.name in among]
+        unborn = among - self._records.keys()
+        return known + [JobSnapshot(name, number_of(name), JobState.PENDING) for name in unborn]
+
+    def leaving(self, group: Group, now: float) -> int:
+        """Count the jobs of a group that have been told to leave, and still run; but for those whose walltime ends."""
+        leaving = [each for each in self._records.values() if each.leaving and group.owns(each.name)]
+        return sum(record.ends is None or record.ends > now for record in leaving)
 
     def _snapshot(self, record: JobRecord, *, busy: bool, held: int) -> JobSnapshot:
         """Describe a job; of thousands few change from one look to the next, and making one anew takes longer."""

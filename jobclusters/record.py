@@ -167,6 +167,16 @@ class Log(Protocol):
         """It became none."""
 
 
+def number_of(name: str) -> int:
+    """Give the number that a job's name ends in; 0 if it ends in none.
+
+    >>> number_of("C-gpu-12"), number_of("C")
+    (12, 0)
+    """
+    last = name.rpartition("-")[2]
+    return int(last) if last.isdigit() else 0
+
+
 def element(job_id: str) -> tuple[int, ...]:
     """Give what ids of an array's elements are sorted by.
 
