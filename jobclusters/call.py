@@ -9,7 +9,13 @@ from typing import Any
 import dask.config
 
 from jobclusters import config
-from jobclusters.configurations import CLUSTER_KEYWORDS, NO_CONFIGURATION, Configuration, find_configuration
+from jobclusters.configurations import (
+    CLUSTER_KEYWORDS,
+    DASK_KEYWORDS,
+    NO_CONFIGURATION,
+    Configuration,
+    find_configuration,
+)
 from jobclusters.dialect import Dialect
 from jobclusters.entry import check_name
 from jobclusters.errors import InvalidRequest, Problems, unknown
@@ -24,14 +30,6 @@ from jobclusters.workercommand import python_counts
 
 #: Keywords for which None doesn't mean "not given", but "never".
 TIMEOUTS = frozenset({"idle_timeout", "no_client_timeout"})
-
-#: Keywords that concern the cluster, and are read by its parent classes.
-_DASKS = frozenset(
-    {
-        *("name", "loop", "asynchronous", "silence_logs", "shared_temp_directory"),
-        *("protocol", "host", "dashboard_address"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Call:
     @property
     def for_dask(self) -> dict[str, Any]:
         """What Dask's and dask-jobqueue's classes read themselves, by keyword."""
-        return {key: origin.value for key, origin in self.cluster.items() if key in _DASKS}
+        return {key: origin.value for key, origin in self.cluster.items() if key in DASK_KEYWORDS}
 
     @property
     def limits(self) -> dict[str, Any]:

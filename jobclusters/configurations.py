@@ -52,25 +52,31 @@ _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 #: What applies where nothing is asked for.
 NO_CONFIGURATION = Configuration("", {})
 
+#: Keywords of a cluster that Dask's and dask-jobqueue's classes read themselves.
+DASK_KEYWORDS = frozenset(
+    {
+        "name",
+        "loop",
+        "asynchronous",
+        "silence_logs",
+        "shared_temp_directory",
+        "protocol",
+        "host",
+        "dashboard_address",
+    }
+)
+
 #: Keywords that concern the cluster, not its jobs.
-CLUSTER_KEYWORDS = frozenset(
+CLUSTER_KEYWORDS = DASK_KEYWORDS | frozenset(
     {
         "n_workers",
         "n_jobs",
         "job_cls",
-        "loop",
         "security",
-        "shared_temp_directory",
-        "silence_logs",
-        "name",
-        "asynchronous",
-        "dashboard_address",
-        "host",
         "scheduler_options",
         "scheduler_cls",
         "scheduler_class",
         "interface",
-        "protocol",
         "config_name",
         "template_dirs",
         "head",
@@ -85,7 +91,6 @@ CLUSTER_KEYWORDS = frozenset(
         "no_client_timeout",
     }
 )
-
 
 #: Those of them that are objects of the program.
 _OBJECTS = frozenset({"job_cls", "loop"})

@@ -187,7 +187,7 @@ class Engine:
                         self._waits[record.spec.queue].saw(record.arrived - record.asked)
 
     def victims(self, names: Sequence[str]) -> list[str]:
-        """Give these jobs in the order in which they go: those that haven't even been asked for, the youngest first."""
+        """Give these jobs in the order in which they go: those first that haven't even been asked for."""
         unborn = [name for name in reversed(names) if name not in self.queue.records]
         # Of all that are followed: some may have been let go a moment ago, and not have left yet.
         jobs, among = self.observer.jobs(time.monotonic()), set(names)
