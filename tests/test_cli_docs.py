@@ -92,7 +92,7 @@ def test_keys_of_json_are_told(name, options):
 def test_checks_of_the_doctor_are_told(home):
     table = SECTIONS["doctor"].partition("| check |")[2].partition("\n\n")[0]
     told = {name.strip() for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in row.split(",")}
-    source = (Path(DOCS).parent / "jobclusters" / "verdicts.py").read_text()
+    source = (Path(DOCS).parent / "jobclusters" / "doctor" / "verdicts.py").read_text()
     made = set(re.findall(r'(?:ok|wrong|unchecked)\(\s*"([^"]+)"', source)) | set(
         re.findall(r'check = "([^"]+)"', source)
     )

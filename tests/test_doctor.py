@@ -19,12 +19,13 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from jobclusters import doctor, probe
+from jobclusters import doctor
 from jobclusters.call import read_call
 from jobclusters.cli import main_group
 from jobclusters.clusters import local_queue
 from jobclusters.dialects import DIALECTS
-from jobclusters.probejob import probing, send_probe
+from jobclusters.doctor import probe
+from jobclusters.doctor.probejob import probing, send_probe
 from jobclusters.processes import processes_by_job
 from jobclusters.script import render
 from jobclusters.state import JobState

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobclusters import verdicts
 from jobclusters.call import read_call
 from jobclusters.dialect import Reply
 from jobclusters.dialects import DIALECTS
+from jobclusters.doctor import verdicts
 
 SLURM = DIALECTS["slurm"]
 

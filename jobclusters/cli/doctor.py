@@ -20,7 +20,7 @@ from jobclusters.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from jobclusters.commandqueue import Verbs
-    from jobclusters.verdicts import Verdict
+    from jobclusters.doctor import Verdict
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
-from jobclusters import probe
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.commandqueue import Verbs
+from jobclusters.doctor import probe
 from jobclusters.errors import QueueError
 from jobclusters.janitor import Janitor
 from jobclusters.record import JobRecord

@@ -22,19 +22,20 @@ from dask.utils import parse_bytes
 from distributed.security import Security
 from distributed.utils import get_ip
 
-from jobclusters import shell, verdicts
+from jobclusters import shell
 from jobclusters.call import Call
 from jobclusters.commandqueue import Verbs
 from jobclusters.config import expand
 from jobclusters.connection import choose_network
 from jobclusters.diagnose import hint
 from jobclusters.dialect import Dialect, Reply
+from jobclusters.doctor import verdicts
+from jobclusters.doctor.probejob import Address, Outcome, send_probe
+from jobclusters.doctor.verdicts import Verdict
 from jobclusters.errors import InvalidRequest, QueueError, Unavailable
 from jobclusters.network import Interface, interfaces, leads_out
-from jobclusters.probejob import Address, Outcome, send_probe
 from jobclusters.script import render
 from jobclusters.spec import JobSpec
-from jobclusters.verdicts import Verdict
 
 #: What clusters and their jobs share, unless it is set.
 DIRECTORY = "~/.jobclusters"
