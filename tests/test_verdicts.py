@@ -7,7 +7,9 @@ import pytest
 from jobclusters.call import read_call
 from jobclusters.dialect import Reply
 from jobclusters.dialects import DIALECTS
-from jobclusters.doctor import verdicts
+from jobclusters.doctor import job_verdicts as job
+from jobclusters.doctor import machine_verdicts as machine
+from jobclusters.doctor import node_verdicts as node
 
 SLURM = DIALECTS["slurm"]
 
@@ -31,42 +33,42 @@ def told(verdict):
 @pytest.mark.parametrize(
     ("verdict", "expected", "words"),
     [
-        (verdicts.batch_system(SLURM, [], "slurm 22.05"), "ok", "SLURM (slurm 22.05)"),
-        (verdicts.batch_system(SLURM, ["scancel"], ""), "wrong", "SLURM's scancel can't be found"),
-        (verdicts.queue(None, None), "ok", "the batch system chooses"),
-        (verdicts.queue("normal", ["normal", "gpu"]), "ok", "normal is there"),
-        (verdicts.queue("normal,gpu", ["normal", "gpu"]), "ok", "normal,gpu is there"),
-        (verdicts.queue("all.q@node1", ["all.q"]), "ok", "is there"),
-        (verdicts.queue("*.q", ["all.q"]), "ok", "is there"),
-        (verdicts.queue("nrmal", ["normal", "gpu"]), "wrong", "did you mean 'normal'? Valid: gpu, normal; name one"),
-        (verdicts.queue("normal", None), "unchecked", "can't be listed"),
-        (verdicts.account("lab", {"lab": None}), "ok", "lab"),
-        (verdicts.account("lab", {"lab": 5, "x": 1}), "ok", "at most 5 jobs at once"),
-        (verdicts.account(None, {"lab": None}), "ok", "lab"),
-        (verdicts.account("bal", {"lab": None, "x": None}), "wrong", "no account 'bal'; yours: lab, x"),
-        (verdicts.open_files(None), "ok", "any number of"),
-        (verdicts.open_files(256), "wrong", "only 256 open files"),
-        (verdicts.chunk_size(128 * 2**20, spec()), "ok", "a thread has 1843 MiB"),
-        (verdicts.chunk_size(128 * 2**20, spec(worker_memory="1 GiB")), "wrong", "'array.chunk-size': '57 MiB'"),
-        (verdicts.way_back("10.0.0.9", ""), "ok", "10.0.0.9 is reached from this machine"),
-        (verdicts.way_back("10.0.0.9", "timed out"), "wrong", "isn't reached from this machine: timed out; ask"),
-        (verdicts.shared_directory("/home/me", ""), "ok", "is seen"),
-        (verdicts.shared_directory("/tmp/x", "No such file"), "wrong", "No such file; set jobclusters.directory"),
-        (verdicts.log_directory("/home/me", True), "ok", "arrived"),
-        (verdicts.log_directory("/tmp/x", False), "wrong", "set --log-directory"),
-        (verdicts.tls_files({}), "ok", "none are configured"),
-        (verdicts.tls_files({"/a": "", "/b": ""}), "ok", "/a, /b can be read"),
-        (verdicts.tls_files({"/a": "", "/b": "No such file"}), "wrong", "/b can't be read on the node: No such file"),
-        (verdicts.clocks(None), "unchecked", "can't be compared"),
-        (verdicts.clocks(-0.1), "ok", "0.10 s"),
-        (verdicts.clocks(-90.0), "wrong", "90 s behind"),
-        (verdicts.clocks(90.0), "wrong", "90 s ahead of"),
-        (verdicts.limits_there([1024, None], [None, None], spec()), "ok", "any number of open files"),
-        (verdicts.limits_there([64, 4096], [4096, 4096], spec()), "ok", "4096 open files and 4096 processes"),
-        (verdicts.limits_there([64, 64], [None, None], spec()), "wrong", "ulimit -n 4096"),
-        (verdicts.limits_there([None, None], [10, 10], spec()), "wrong", "ulimit -u"),
-        (verdicts.software(found(), HERE), "ok", "Python 3.11.2 and distributed 2026.8.0, as here"),
-        (verdicts.software(found(python="3.12.0"), HERE), "wrong", "python 3.12.0 there and 3.11.7 here"),
+        (machine.batch_system(SLURM, [], "slurm 22.05"), "ok", "SLURM (slurm 22.05)"),
+        (machine.batch_system(SLURM, ["scancel"], ""), "wrong", "SLURM's scancel can't be found"),
+        (machine.queue(None, None), "ok", "the batch system chooses"),
+        (machine.queue("normal", ["normal", "gpu"]), "ok", "normal is there"),
+        (machine.queue("normal,gpu", ["normal", "gpu"]), "ok", "normal,gpu is there"),
+        (machine.queue("all.q@node1", ["all.q"]), "ok", "is there"),
+        (machine.queue("*.q", ["all.q"]), "ok", "is there"),
+        (machine.queue("nrmal", ["normal", "gpu"]), "wrong", "did you mean 'normal'? Valid: gpu, normal; name one"),
+        (machine.queue("normal", None), "unchecked", "can't be listed"),
+        (machine.account("lab", {"lab": None}), "ok", "lab"),
+        (machine.account("lab", {"lab": 5, "x": 1}), "ok", "at most 5 jobs at once"),
+        (machine.account(None, {"lab": None}), "ok", "lab"),
+        (machine.account("bal", {"lab": None, "x": None}), "wrong", "no account 'bal'; yours: lab, x"),
+        (machine.open_files(None), "ok", "any number of"),
+        (machine.open_files(256), "wrong", "only 256 open files"),
+        (machine.chunk_size(128 * 2**20, spec()), "ok", "a thread has 1843 MiB"),
+        (machine.chunk_size(128 * 2**20, spec(worker_memory="1 GiB")), "wrong", "'array.chunk-size': '57 MiB'"),
+        (node.way_back("10.0.0.9", ""), "ok", "10.0.0.9 is reached from this machine"),
+        (node.way_back("10.0.0.9", "timed out"), "wrong", "isn't reached from this machine: timed out; ask"),
+        (node.shared_directory("/home/me", ""), "ok", "is seen"),
+        (node.shared_directory("/tmp/x", "No such file"), "wrong", "No such file; set jobclusters.directory"),
+        (job.log_directory("/home/me", True), "ok", "arrived"),
+        (job.log_directory("/tmp/x", False), "wrong", "set --log-directory"),
+        (node.tls_files({}), "ok", "none are configured"),
+        (node.tls_files({"/a": "", "/b": ""}), "ok", "/a, /b can be read"),
+        (node.tls_files({"/a": "", "/b": "No such file"}), "wrong", "/b can't be read on the node: No such file"),
+        (node.clocks(None), "unchecked", "can't be compared"),
+        (node.clocks(-0.1), "ok", "0.10 s"),
+        (node.clocks(-90.0), "wrong", "90 s behind"),
+        (node.clocks(90.0), "wrong", "90 s ahead of"),
+        (node.limits_there([1024, None], [None, None], spec()), "ok", "any number of open files"),
+        (node.limits_there([64, 4096], [4096, 4096], spec()), "ok", "4096 open files and 4096 processes"),
+        (node.limits_there([64, 64], [None, None], spec()), "wrong", "ulimit -n 4096"),
+        (node.limits_there([None, None], [10, 10], spec()), "wrong", "ulimit -u"),
+        (node.software(found(), HERE), "ok", "Python 3.11.2 and distributed 2026.8.0, as here"),
+        (node.software(found(python="3.12.0"), HERE), "wrong", "python 3.12.0 there and 3.11.7 here"),
     ],
 )
 def test_verdicts(verdict, expected, words):
@@ -79,20 +81,20 @@ def test_verdicts(verdict, expected, words):
 def test_another_distributed_is_told():
     there = found()
     there["packages"]["distributed"]["version"] = "2024.1.0"
-    assert "distributed 2024.1.0 there and 2026.8.0 here" in verdicts.software(there, HERE).says
+    assert "distributed 2024.1.0 there and 2026.8.0 here" in node.software(there, HERE).says
     there["packages"]["distributed"] = {"version": "", "error": "ModuleNotFoundError: No module named 'distributed'"}
-    verdict = verdicts.software(there, HERE)
+    verdict = node.software(there, HERE)
     assert "/usr/bin/python3 on the node can't import distributed: ModuleNotFoundError" in verdict.says
 
 
 def test_an_address_that_nodes_reach_is_named():
     names = {"10.1.0.1": "ib0"}
-    good = verdicts.address("10.0.0.1", "eth0", {"10.0.0.1": "", "10.1.0.1": ""}, names)
+    good = node.address("10.0.0.1", "eth0", {"10.0.0.1": "", "10.1.0.1": ""}, names)
     assert told(good) == ("ok", "10.0.0.1 (eth0) is reached from the node; ")
-    other = verdicts.address("10.0.0.1", "eth0", {"10.0.0.1": "timed out", "10.1.0.1": ""}, names)
+    other = node.address("10.0.0.1", "eth0", {"10.0.0.1": "timed out", "10.1.0.1": ""}, names)
     assert other.says == "10.0.0.1 (eth0) isn't reached from the node: timed out"
     assert other.do.startswith("--interface ib0")
-    none = verdicts.address("10.0.0.1", None, {"10.0.0.1": "timed out", "10.1.0.1": "timed out"}, names)
+    none = node.address("10.0.0.1", None, {"10.0.0.1": "timed out", "10.1.0.1": "timed out"}, names)
     assert "firewall" in none.do
 
 
@@ -105,7 +107,7 @@ def test_an_address_that_nodes_reach_is_named():
     ],
 )
 def test_a_silent_job_is_told_where_it_belongs(hint, check):
-    verdict = verdicts.silent("12", "FAILED, exit code 1, on c1", hint, ["last words"])
+    verdict = job.silent("12", "FAILED, exit code 1, on c1", hint, ["last words"])
     assert verdict.check == check
     assert "job 12" in verdict.says
     assert "FAILED, exit code 1, on c1" in verdict.says
@@ -114,8 +116,8 @@ def test_a_silent_job_is_told_where_it_belongs(hint, check):
 
 
 def test_a_job_that_waits_is_told():
-    assert "--wait" in verdicts.waiting("12", "PENDING (Resources)", 60, {"Never"}, "Resources").do
-    assert "can never start" in verdicts.waiting("12", "PENDING (Never)", 60, {"Never"}, "Never").says
+    assert "--wait" in job.waiting("12", "PENDING (Resources)", 60, {"Never"}, "Resources").do
+    assert "can never start" in job.waiting("12", "PENDING (Never)", 60, {"Never"}, "Never").says
 
 
 # Recorded in SLURM 22.05 and Grid Engine 8.1.9; openlava's and PBS's as their manuals show them.

@@ -6,18 +6,17 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from glob import escape, glob
 from pathlib import Path
-from typing import Any
 
 from jobclusters.batchqueue import BatchQueue
 from jobclusters.commandqueue import Verbs
 from jobclusters.doctor import probe
+from jobclusters.doctor.report import Address, Outcome, knock, listening, probe_directory, read_output
 from jobclusters.errors import QueueError
 from jobclusters.janitor import Janitor
 from jobclusters.record import JobRecord
@@ -30,65 +29,6 @@ LAST_WORDS = 10.0
 ANSWER = 60.0
 #: Seconds between two looks at the shared directory.
 LOOK = 0.2
-#: Seconds in which the probe should answer.
-KNOCK = 3.0
-#: Bytes of a job's output that are looked at.
-TAIL = 64 * 1024
-
-#: An address, and its port.
-Address = tuple[str, int]
-
-
-@dataclass
-class Outcome:
-    """What became of a probe.
-
-    Attributes
-    ----------
-    found
-        What it reported; None if it didn't.
-    back
-        What went wrong when this machine connected to the probe; "" if nothing did, None if it wasn't tried.
-    by
-        The ways in which the report came: "network", "directory", "output".
-    error
-        What the batch system said if it refused the job, or nobody answered; "" otherwise.
-    job_id, status
-        Of the job.
-    output
-        The end of what the job printed; None if there is no such file here.
-    """
-
-    found: dict[str, Any] | None = None
-    back: str | None = None
-    by: set[str] = field(default_factory=set)
-    error: str = ""
-    job_id: str = ""
-    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.UNKNOWN))
-    output: str | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more will come."""
-        if self.found is None:
-            return False
-        seen = {"directory"} if not self.found["directory"] else set()
-        return seen | {"output"} <= self.by
-
-    def hopeless(self, never: Collection[str]) -> bool:
-        """Whether there will be no report: the job can't start, or has failed and said why."""
-        status = self.status
-        if status.state is JobState.PENDING:
-            return status.reason in never
-        return status.state is JobState.FAILED and self.found is None and bool(self.output)
-
-    def take(self, text: str | bytes, token: str, by: str) -> None:
-        """Take a report, if it is the probe's."""
-        with suppress(ValueError):
-            found = json.loads(text)
-            if isinstance(found, dict) and found.get("token") == token:
-                self.found = found
-                self.by.add(by)
 
 
 class _Owner:
@@ -140,8 +80,8 @@ async def send_probe(
     token = secrets.token_hex(8)
     async with AsyncExitStack() as stack:
         # On the way out: the job first, then what it may still write to.
-        place = stack.enter_context(_place(directory, token))
-        ports = [await stack.enter_async_context(_listening(each, outcome, token)) for each in addresses]
+        place = stack.enter_context(probe_directory(directory, token))
+        ports = [await stack.enter_async_context(listening(each, outcome, token)) for each in addresses]
         question = {
             "token": token,
             "addresses": ports,
@@ -170,47 +110,6 @@ def probing(spec: JobSpec, question: Mapping[str, object]) -> JobSpec:
         hands_over=False,
         lifetime=None,
     )
-
-
-class _place:  # noqa: N801 -- it is used as contextlib's are
-    """The probe's directory, which is gone afterwards, as is the one around it if it's new."""
-
-    def __init__(self, directory: str, token: str) -> None:
-        self._around = Path(directory)
-        self._path = self._around / f"doctor-{token}"
-        self._token = token
-        self._new = False
-
-    def __enter__(self) -> Path:
-        self._new = not self._around.exists()
-        self._around.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.mkdir(mode=0o700)
-        (self._path / "token").write_text(self._token)
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
-        if self._new:
-            with suppress(OSError):  # somebody else has begun to use it
-                self._around.rmdir()
-
-
-@asynccontextmanager
-async def _listening(address: Address, outcome: Outcome, token: str) -> AsyncIterator[Address]:
-    """Answer with the time, and take reports."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, ValueError):
-            writer.write(f"jobclusters {time.time()}\n".encode())
-            await writer.drain()
-            outcome.take(await reader.readline(), token, "network")
-        writer.close()
-
-    server = await asyncio.start_server(answer, *address)
-    try:
-        yield (address[0], server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
 
 
 @asynccontextmanager
@@ -253,9 +152,9 @@ async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, 
     while not outcome.error and not outcome.complete and time.monotonic() < deadline:
         with suppress(OSError):
             outcome.take((place / "found").read_bytes(), token, "directory")
-        _read_output(_outputs(verbs, record), outcome, token)
+        read_output(_outputs(verbs, record), outcome, token)
         if outcome.found is not None and outcome.back is None and (door := outcome.found["listens"]):
-            outcome.back = await _knock(str(door[0]), int(door[1]))
+            outcome.back = await knock(str(door[0]), int(door[1]))
         if outcome.hopeless(verbs.dialect.never):
             return
         now = time.monotonic()
@@ -264,19 +163,6 @@ async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, 
             if outcome.status.state.ended:
                 deadline = min(deadline, time.monotonic() + LAST_WORDS)
         await asyncio.sleep(LOOK)
-
-
-async def _knock(host: str, port: int) -> str:
-    """Connect to the probe, and give what went wrong."""
-    try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), KNOCK)
-        greeting = await asyncio.wait_for(reader.readline(), KNOCK)
-        writer.close()
-    except asyncio.TimeoutError:
-        return "timed out"
-    except OSError as error:
-        return error.strerror or str(error)
-    return "" if greeting.startswith(b"jobclusters") else "somebody else answered"
 
 
 async def _status(verbs: Verbs, record: JobRecord, before: JobStatus) -> JobStatus:
@@ -292,15 +178,3 @@ async def _status(verbs: Verbs, record: JobRecord, before: JobStatus) -> JobStat
     except QueueError:
         return before
     return status
-
-
-def _read_output(names: Sequence[str], outcome: Outcome, token: str) -> None:
-    texts = []
-    for name in names:
-        with suppress(OSError), open(name, "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            texts.append(file.read().decode(errors="replace"))
-    outcome.output = "\n".join(texts) if texts else None
-    for line in (outcome.output or "").splitlines():
-        if line.startswith(probe.MARK):
-            outcome.take(line.removeprefix(probe.MARK), token, "output")
