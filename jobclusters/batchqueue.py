@@ -126,7 +126,9 @@ class BatchQueue:
                 await coroutine
             except asyncio.CancelledError:
                 raise
-            except Exception:
+            except Exception as error:
+                if "interpreter shutdown" in str(error):  # no thread, nor process, can be begun: the program ends
+                    return
                 logger.exception("A step of the job engine failed; please report this")
 
         task = asyncio.get_running_loop().create_task(guarded())

@@ -520,6 +520,24 @@ def test_a_program_that_ends_right_after_scaling_ends_quietly(tmp_path):
     assert "report" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"), [("cannot schedule new futures after interpreter shutdown", False), ("a bug", True)]
+)
+def test_a_step_that_the_end_of_the_program_stops_is_no_bug(held, monkeypatch, caplog, words, told):
+    tried = []
+
+    async def submitting(janitor, job_name):
+        tried.append(job_name)
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(Janitor, "submitting", submitting)
+    with ScriptedCluster(held, cores=1, memory="1 GiB") as cluster:
+        cluster.scale(jobs=1)
+        until(lambda: tried)
+        cluster.sync(cluster.engine.queue.settle)
+    assert ("please report" in caplog.text) is told
+
+
 def test_close_ends_though_a_submission_is_never_answered(held, monkeypatch, caplog):
     monkeypatch.setattr("jobclusters.submission.LOOK", (0.05, 0.1))
     monkeypatch.setattr("jobclusters.submission.PATIENCE", 0.3)
