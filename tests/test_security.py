@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import os
 import re
 import stat
@@ -285,6 +286,7 @@ def test_strangers_are_refused_and_disturb_nobody(stranger, words):
         for target in (address, *client.scheduler_info()["workers"]):
             with pytest.raises((OSError, TypeError), match=words):
                 Client(target.replace("tls://", address[:6]), security=theirs, timeout="1s")
+            gc.collect()  # else that Client may be collected in the next one's thread: its end waits for that one's start
         Path("go").touch()
         assert at_work.result(timeout=60) == "done"
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
