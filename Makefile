@@ -55,10 +55,7 @@ test-live:
 	ci/sge-docker/up
 	ci/live-tests
 
-# The live tests wait most of the time: the fast ones run beside them. Of either it is seen at its end what it printed.
-test: test-notebook
-	@echo "The fast tests run beside the live ones, for a quarter of an hour."
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-live test-fast
+test: test-fast test-notebook test-live
 
 drills: $(VENV)/.installed-test
 	ci/slurm-docker/up
