@@ -110,7 +110,8 @@ class Policy:
     patience
         Seconds for which demand must stay low before a pending job is given up.
     idle
-        Seconds for which a running job must be idle before it goes, where queues are short.
+        Seconds for which a running job must be idle before it goes, where queues are short; or for which there must
+        have been too little work when its workers come.
     max_pending
         Jobs that may wait at once; None for no limit.
     max_core_hours
