@@ -1,8 +1,8 @@
 """What no scaler can beat, not even one that knows the future.
 
-**Makespan.** A clairvoyant scaler asks at time 0 for all jobs that anybody asked for, and takes those first that wait
-the least; never more at once than the maximum (twice as many, where walltimes end: replacements come before), and none
-ends or fails. No task is done sooner than its duration after
+**Makespan.** A clairvoyant scaler asks at time 0 for all jobs that any scaler asked for, and takes those first that
+wait the least; never more at once than the maximum (twice as many, where walltimes end: replacements come before), and
+none ends or fails. No task is done sooner than its duration after
 it has arrived and the first worker is there; work that arrives from a moment on takes at least as long as all threads
 need that are there by then; and of k * m + 1 tasks on m threads one thread gets k + 1.
 
@@ -52,7 +52,7 @@ def makespan(trace: Trace, jobs: int) -> float:
 
 
 def _flow(tasks: Sequence[Task], ready: Sequence[float], threads: int) -> float:
-    """Say when all threads there are will have done the work, if it can be split at will."""
+    """Tell when all threads there are will have done the work, if it can be split at will."""
     left, now = math.fsum(task.seconds for task in tasks), tasks[0].arrival
     for count, moment in enumerate(ready):
         if moment > now:
@@ -64,7 +64,7 @@ def _flow(tasks: Sequence[Task], ready: Sequence[float], threads: int) -> float:
 
 
 def _packed(tasks: Sequence[Task], ready: Sequence[float], threads: int) -> float:
-    """Say when tasks will be done that can't be split: of k * m + 1, one of m threads gets k + 1."""
+    """Tell when tasks will be done that can't be split: of k * m + 1, one of m threads gets k + 1."""
     seconds = sorted((task.seconds for task in tasks), reverse=True)
     width = len(ready) * threads
     longest = 0.0

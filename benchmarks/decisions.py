@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from jobclusters.observe import Observer
-from jobclusters.record import JobRecord
-from jobclusters.scaling import decide
-from jobclusters.snapshot import Policy, Snapshot
+from jobclusters.jobs.observer import Observer
+from jobclusters.jobs.record import JobRecord
+from jobclusters.scaling.model import Policy, Snapshot
+from jobclusters.scaling.rules import decide
 from jobclusters.state import JobState, JobStatus
 
 TRIES = 15
@@ -47,7 +47,7 @@ def measure(count: int) -> list[float]:
         name = f"cluster-{number}"
         waits = number % 10 == 0
         status = JobStatus(JobState.PENDING if waits else JobState.RUNNING)
-        records[name] = JobRecord(name, number, spec, status=status, arrived=None if waits else now - number % 3000)  # type: ignore[arg-type]
+        records[name] = JobRecord(name, number, spec, status=status, arrived_at=None if waits else now - number % 3000)  # type: ignore[arg-type]
         busy = ("task",) if number % 20 else ()
         workers += [
             SimpleNamespace(name=f"{name}-{each}", nbytes=1000, processing=busy) for each in range(WORKERS) if not waits

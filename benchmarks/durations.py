@@ -45,7 +45,7 @@ class Kind:
             self.average = now - start if self.average < 0 else 0.5 * (self.average + now - start)
 
     def tick(self, now: float) -> float:
-        """Hear what runs for how long; give when that may next change the estimate."""
+        """Look for how long each task has run; give when that may next change the estimate."""
         while self._starts and not self._starts[0]:
             self._starts.popleft()
         if not self._starts:

@@ -124,8 +124,8 @@ SIDES: dict[str, tuple[Any, Callable[[Any], int], Callable[[Any], int]]] = {
     ),
     "jobclusters": (
         jobclusters.SLURMCluster,
-        lambda cluster: sum(record.job_id is not None for record in cluster.engine.queue.records.values()),
-        lambda cluster: len(cluster.engine.queue.records),
+        lambda cluster: sum(record.job_id is not None for record in cluster.pool.records.values()),
+        lambda cluster: len(cluster.pool.records),
     ),
 }
 

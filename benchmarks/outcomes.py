@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jobclusters.snapshot import Decision, JobSnapshot
+from jobclusters.scaling.model import Decision, JobSnapshot
 from jobclusters.state import JobState
 
 
@@ -14,17 +14,16 @@ class Job:
     __slots__ = (
         "begins",
         "busy",
-        "ends",
+        "handover_at",
         "idle_since",
         "known",
-        "leaves",
+        "leaves_at",
         "name",
         "number",
         "ready",
         "started",
         "submitted",
         "tasks",
-        "worked",
     )
 
     def __init__(self, number: int, submitted: float) -> None:
@@ -32,10 +31,9 @@ class Job:
         self.name = f"job-{number}"
         self.submitted = submitted
         self.started: float | None = None
-        self.ends: float | None = None
-        self.leaves: float | None = None
+        self.handover_at: float | None = None
+        self.leaves_at: float | None = None
         self.ready = False
-        self.worked = False
         self.idle_since: float | None = None
         self.tasks: dict[int, list[float]] = {}
         self.known = JobSnapshot(self.name, number, JobState.PENDING)
@@ -51,9 +49,10 @@ class Job:
         return self.known
 
     def _running(self, *, busy: bool) -> JobSnapshot:
-        idle_since, fresh = None if busy else self.idle_since, not (busy or self.worked)
-        times = idle_since, self.ends, self.leaves
-        return JobSnapshot(self.name, self.number, JobState.RUNNING, busy, 0, *times, fresh)
+        idle_since = None if busy else self.idle_since
+        return JobSnapshot(
+            self.name, self.number, JobState.RUNNING, busy, 0, idle_since, self.handover_at, self.leaves_at
+        )
 
 
 @dataclass

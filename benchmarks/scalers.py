@@ -1,4 +1,4 @@
-"""Who decides in the simulator: jobclusters' ``decide``, and distributed's own Adaptive, as a model."""
+"""The scalers of the simulator: jobclusters' ``decide``, and distributed's own Adaptive, as a model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from itertools import islice
 from durations import UNKNOWN
 from simulator import Model
 
-from jobclusters.needs import remember
-from jobclusters.scaling import decide
-from jobclusters.snapshot import Decision, JobSnapshot, Policy, Snapshot
-from jobclusters.waits import Arrivals
+from jobclusters.scaling.history import Arrivals, remember
+from jobclusters.scaling.model import Decision, JobSnapshot, Policy, Snapshot
+from jobclusters.scaling.rules import STEADY, decide
 
 
 class Jobclusters:
@@ -34,7 +33,7 @@ class Jobclusters:
         self._needs: list[tuple[float, int]] = []
 
     def ask(self, model: Model, now: float) -> tuple[Decision, float]:
-        """Decide; and say when to be asked again although nothing happens."""
+        """Decide; and give when to be asked again although nothing happens."""
         ages = model.ages(now, model.waits.usual or 0.0)
         wait = model.waits.estimate(ages)
         jobs = [job.snapshot() for job in model.jobs.values()]
@@ -59,25 +58,24 @@ class Jobclusters:
         )
 
     def _moving(self, model: Model, jobs: Iterable[JobSnapshot], wait: float, now: float) -> bool:
-        """Say whether what a decision depends on changes with time alone: windows, and walltimes that end."""
-        if now - self._needs[-1][0] <= max(self.policy.patience, wait) + model.interval:
+        """Check whether what a decision depends on changes with time alone: windows, and walltimes that end."""
+        if now - self._needs[-1][0] <= max(self.policy.patience, wait, STEADY) + model.interval:
             return True
         if not model.tasks:
             return False
-        return self.arrivals.recent(now, wait) or any(job.ends is not None and job.ends - now <= wait for job in jobs)
+        return self.arrivals.recent(now, wait) or any(
+            job.handover_at is not None and job.handover_at - now <= wait for job in jobs
+        )
 
     def _moments(self, model: Model, jobs: Iterable[JobSnapshot], wait: float) -> Iterable[float]:
         """List moments at which the decision may change by itself, though nothing moves until then."""
         if model.pending:  # its age may come to count
             yield next(iter(model.pending.values())).submitted + (model.waits.usual or 0.0) + model.interval / 2
         for job in jobs:
-            if job.ends is not None and job.leaves is not None:
-                yield job.ends - wait
-                yield job.ends
-                yield (job.ends + job.leaves) / 2
-            if job.idle_since is not None:
-                yield job.idle_since + self.policy.idle
-                yield job.idle_since + max(self.policy.idle, min(wait, self.policy.patience))
+            if job.handover_at is not None and job.leaves_at is not None:
+                yield job.handover_at - wait
+                yield job.handover_at
+                yield (job.handover_at + job.leaves_at) / 2
 
 
 def target(tasks: int, seconds: float, workers: int, threads: int, idle: int, target_duration: float) -> int:
@@ -148,7 +146,7 @@ class Adaptive:
     """distributed's Adaptive, on jobs of one worker.
 
     It fares better than in reality: of the jobs that wait it gives up the youngest, where the real one picks any; and
-    it hears at once of jobs that are lost, which dask-jobqueue never does if they were lost before their workers came.
+    it knows at once which jobs are lost, which dask-jobqueue never does if they were lost before their workers came.
 
     Parameters
     ----------
@@ -161,7 +159,7 @@ class Adaptive:
         self.core = Recommendations()
 
     def ask(self, model: Model, now: float) -> tuple[Decision, float]:
-        """Decide; and say when to be asked again although nothing happens."""
+        """Decide; and give when to be asked again although nothing happens."""
         policy, workers = self.policy, len(model.observed)
         idle = [job.name for job in model.observed.values() if not job.tasks]
         threads = workers * model.trace.threads

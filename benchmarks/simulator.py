@@ -15,8 +15,8 @@ from durations import Kind
 from outcomes import Job, Result
 from traces import Trace
 
-from jobclusters.snapshot import Decision
-from jobclusters.waits import Waits
+from jobclusters.scaling.history import Waits
+from jobclusters.scaling.model import Decision
 
 #: Seconds after the last task for which a scaler may keep jobs.
 DRAIN = 3600.0
@@ -84,7 +84,7 @@ class Model:
 
     def staying(self, now: float) -> int:
         """Count the jobs that are let go, and finish what they run; but for those whose walltime ends."""
-        return sum(job.ends is None or job.ends > now for job in self.leaving.values())
+        return sum(job.handover_at is None or job.handover_at > now for job in self.leaving.values())
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
@@ -168,9 +168,9 @@ class Model:
         job.started = now
         trace = self.trace
         if trace.lifetime < math.inf:
-            due, lifetime = trace.terms
-            job.ends, job.leaves = now + due, now + lifetime
-            self._at(job.leaves, self._leave, job)
+            due, lifetime = trace.times
+            job.handover_at, job.leaves_at = now + due, now + lifetime
+            self._at(job.leaves_at, self._leave, job)
         fails = trace.fate(job.number).fails
         if fails < math.inf:
             self._at(now + fails, self._leave, job)
@@ -236,7 +236,7 @@ class Model:
             index = self.queue.popleft()
             task = self.trace.tasks[index]
             job.tasks[index] = self.kinds[task.kind].begin(now)
-            job.idle_since, job.worked = None, True
+            job.idle_since = None
             self._at(now + task.seconds, self._done, job, index)
             if len(job.tasks) < self.trace.threads:
                 self._offer(job)

@@ -10,8 +10,8 @@ from functools import cached_property
 from random import Random
 from typing import NamedTuple
 
-from jobclusters.snapshot import Policy
-from jobclusters.walltime import terms
+from jobclusters.scaling.model import Policy
+from jobclusters.spec.units import handover_times
 
 Draw = Callable[[Random], float]
 HOUR = 3600.0
@@ -72,22 +72,22 @@ class Trace:
     policy: dict[str, float] = field(default_factory=dict)
 
     @cached_property
-    def terms(self) -> tuple[float, float]:
+    def times(self) -> tuple[float, float]:
         """Seconds after which a job hands over, and for which it is there at most."""
         if self.walltime == math.inf:
             return math.inf, math.inf
         margin = None if self.margin is None else timedelta(seconds=self.margin)
-        due, lifetime, stagger = terms(timedelta(seconds=self.walltime), margin)
+        due, lifetime, stagger = handover_times(timedelta(seconds=self.walltime), margin)
         return (math.inf, math.inf) if due is None or lifetime is None else (due, lifetime - stagger)
 
     @property
     def lifetime(self) -> float:
         """Seconds for which a job is there at most."""
-        return self.terms[1]
+        return self.times[1]
 
     @property
     def scaling(self) -> Policy:
-        """The limits, as the scaler is told them."""
+        """The limits of the scaler."""
         return Policy(self.threads, self.threads, self.threads * 4 * 10**9, self.minimum, self.maximum, **self.policy)  # type: ignore[arg-type]
 
     def fate(self, number: int) -> Fate:
@@ -154,7 +154,7 @@ def day(jobs: int = 90_000, hours: int = 24, seed: int = 7) -> Trace:
 
 def traces() -> list[Trace]:
     """Make all traces but the day's."""
-    return [*_even(), *_batches(), short_bursts(), *_bursts()]
+    return [*_even(), *_batches(), _beyond(), short_bursts(), *_bursts()]
 
 
 def _even() -> list[Trace]:
@@ -188,6 +188,12 @@ def _even() -> list[Trace]:
             seed=5,
         ),
     ]
+
+
+def _beyond() -> Trace:
+    tasks = together(*(burst(2 * HOUR * each, 400, 60.0, seed=each) for each in range(3)))
+    text = "400 tasks of a minute every 2 hours; jobs wait for an hour, and may run for half of one"
+    return Trace("waits beyond the walltime", text, tasks, about(HOUR), walltime=1800.0)
 
 
 def _batches() -> list[Trace]:

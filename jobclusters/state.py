@@ -1,4 +1,4 @@
-"""Where a job stands, in one set of words for all batch systems."""
+"""The states of a job, in the same words for all batch systems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import Enum
 class JobState(str, Enum):
     """The state of a job.
 
-    ``UNKNOWN`` means that nothing is known now (no answer, or a word we don't know): it is neither alive nor dead.
+    ``UNKNOWN`` is no information (no answer, or an unknown word): the job counts neither as alive nor as dead.
     """
 
     PENDING = "PENDING"  #: waits in the queue
@@ -18,7 +18,7 @@ class JobState(str, Enum):
     COMPLETING = "COMPLETING"  #: it is being ended, and may yet come back to the queue
     COMPLETED = "COMPLETED"  #: ended by itself, exit code 0
     FAILED = "FAILED"  #: ended by itself, another exit code
-    CANCELLED = "CANCELLED"  #: somebody cancelled it
+    CANCELLED = "CANCELLED"  #: cancelled by a user or an administrator
     TIMEOUT = "TIMEOUT"  #: its walltime was over
     OUT_OF_MEMORY = "OUT_OF_MEMORY"  #: used more memory than it had asked for
     PREEMPTED = "PREEMPTED"  #: gave way to a more important job
@@ -40,7 +40,7 @@ _ALIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.COMPLETING, Job
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What the batch system says of one job.
+    """What the batch system reports of one job.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class JobStatus:
     reason
         The batch system's own words for why it waits or ended; "" if it gave none.
     meaning
-        The same in plain words, where we know them; "" otherwise.
+        The same in plain words, where they are known; "" otherwise.
     exit_code
         Of the script, if it ended by itself.
     signal
@@ -57,15 +57,15 @@ class JobStatus:
     node
         Where it runs or ran; "" before.
     submitted, started, ended
-        As the batch system dates them; None if not known.
+        Times of the batch system; None if unknown.
     estimated_start
-        When the batch system thinks that a pending job will start.
+        When the batch system expects a pending job to start.
     ends
-        When the walltime of a running job is over; None if it has none, or its start isn't known yet.
+        When the walltime of a running job ends; None without a walltime or a known start.
     restarts
         How often it was requeued.
     workers
-        How many of its Dask workers are registered now.
+        Number of its registered Dask workers.
     """
 
     state: JobState
@@ -83,7 +83,7 @@ class JobStatus:
     workers: int = 0
 
     def sentence(self) -> str:
-        """Say it in a line.
+        """Describe the job in a line.
 
         >>> JobStatus(JobState.FAILED, reason="NonZeroExitCode", exit_code=127, node="c1").sentence()
         'FAILED (NonZeroExitCode), exit code 127, on c1'

@@ -1,6 +1,6 @@
-"""A batch system that does what a test tells it, for our tests and yours.
+"""A batch system that follows a test's script, for the tests of this package and of yours.
 
-It really runs the scripts, on this machine, with real workers; and it can refuse, be slow, fall silent, hold jobs,
+It really runs the job scripts, on this machine, with real workers; and it can refuse, be slow, not answer, hold jobs,
 and end them from outside.
 
 Examples
@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from jobclusters.clusters import LocalQueueCluster
+from jobclusters.batch.local_queue import LocalQueue
+from jobclusters.cluster.systems import LocalQueueCluster
+from jobclusters.config.call import Call
+from jobclusters.config.machine import Machine
 from jobclusters.errors import Refused, SubmitLimit, Unavailable
-from jobclusters.localqueue import LocalQueue
-from jobclusters.machine import Machine
-from jobclusters.spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
 #: Room for any test.
@@ -34,7 +34,7 @@ LARGE = Machine(cores=10_000, memory=10**15, gpus=64)
 
 
 class ScriptedQueue(LocalQueue):
-    """A batch system that does what a test tells it.
+    """A batch system that follows a test's script.
 
     Parameters
     ----------
@@ -46,11 +46,13 @@ class ScriptedQueue(LocalQueue):
     Attributes
     ----------
     commands : list of tuple
-        Every command that was started: the verb, and the number of jobs it was about.
+        Every command so far: the verb, and the number of its jobs.
     most_jobs : int or None
         Submissions that would put more into the queue are refused whole, as SLURM does.
     delay : float
         Seconds that each command takes.
+    hidden : set of str
+        Ids of jobs that answers leave out, as those of a server that has just restarted do.
     """
 
     interval = 0.05
@@ -61,6 +63,7 @@ class ScriptedQueue(LocalQueue):
         self.most_jobs: int | None = None
         self.delay = 0.0
         self.hold = hold
+        self.hidden: set[str] = set()
         self._refusals: list[Refused] = []
         self._silent: dict[str, bool] = {}
 
@@ -75,9 +78,9 @@ class ScriptedQueue(LocalQueue):
         Parameters
         ----------
         *verbs
-            Those that get no answer.
+            Those without an answer.
         carried_out
-            Whether submissions and cancels are carried out all the same.
+            Whether submissions and cancels take effect all the same.
         """
         names = verbs or ("submit", "cancel", "states", "find", "detail")
         self._silent.update(dict.fromkeys(names, carried_out))
@@ -99,17 +102,17 @@ class ScriptedQueue(LocalQueue):
         self._wake.set()
 
     def forget(self, job_id: str) -> None:
-        """Know nothing of an ended job any more."""
+        """Forget an ended job."""
         with self._lock:
             del self._jobs[job_id]
 
     def states_now(self) -> dict[str, JobStatus]:
-        """Tell how all jobs stand, without a command."""
+        """Give the status of all jobs, without a command."""
         with self._lock:
             return {job.id: job.status for job in self._jobs.values()}
 
     def living(self) -> list[str]:
-        """Give the ids of all jobs that haven't ended."""
+        """List the ids of all jobs that haven't ended."""
         return [job_id for job_id, status in self.states_now().items() if not status.state.ended]
 
     # -- the verbs ----------------------------------------------------------------------------------------------
@@ -126,39 +129,40 @@ class ScriptedQueue(LocalQueue):
             raise Unavailable(f"{verb}: carried out, but no answer")
 
     async def submit(self, script: str, count: int) -> list[str]:
-        """Queue a script, unless told otherwise."""
+        """Queue a script, as the test's script says."""
         await self._command("submit", count)
         if self._refusals:
             raise self._refusals.pop(0)
-        if self.most_jobs is not None and len(self.living()) + count > self.most_jobs:
+        most = self.most_jobs  # a test may change it at any time, from another thread
+        if most is not None and len(self.living()) + count > most:
             raise SubmitLimit(f"QOSMaxSubmitJobPerUserLimit: {count} more jobs")
         ids = await super().submit(script, count)
         self._answer("submit")
         return ids
 
     async def cancel(self, ids: Sequence[str]) -> None:
-        """Cancel jobs, unless told otherwise."""
+        """Cancel jobs, as the test's script says."""
         await self._command("cancel", len(ids))
         await super().cancel(ids)
         self._answer("cancel")
 
     async def states(self, ids: Sequence[str]) -> dict[str, JobStatus]:
-        """Tell how jobs stand, unless told otherwise."""
+        """Give the states of jobs, as the test's script says."""
         await self._command("states", len(ids))
-        return await super().states(ids)
+        return {job_id: status for job_id, status in (await super().states(ids)).items() if job_id not in self.hidden}
 
     async def find(self, job_name: str) -> dict[str, JobStatus]:
-        """Tell how all jobs with this name stand, unless told otherwise."""
+        """Give the states of all jobs with this name, as the test's script says."""
         await self._command("find", 1)
         return {job.id: job.status for job in list(self._jobs.values()) if job.name == job_name}
 
     async def detail(self, job_id: str) -> JobStatus | None:
-        """Tell how one job stands, unless told otherwise."""
+        """Give the state of one job, as the test's script says."""
         await self._command("detail", 1)
-        return self.states_now().get(job_id)
+        return None if job_id in self.hidden else self.states_now().get(job_id)
 
-    def _take_next(self) -> list[Any]:
-        return [] if self.hold else super()._take_next()
+    def _schedule(self) -> list[Any]:
+        return [] if self.hold else super()._schedule()
 
 
 class ScriptedCluster(LocalQueueCluster):
@@ -167,7 +171,7 @@ class ScriptedCluster(LocalQueueCluster):
     Parameters
     ----------
     batch_system
-        It.
+        The queue.
     **keywords
         As for any cluster.
     """
@@ -177,8 +181,8 @@ class ScriptedCluster(LocalQueueCluster):
         super().__init__(**keywords)
 
     @classmethod
-    def _check(cls, spec: JobSpec) -> None:
-        """Leave it to the batch system, as it would be."""
+    def check(cls, call: Call) -> None:
+        """Accept any size: the queue decides."""
 
-    def _verbs(self) -> ScriptedQueue:
+    def _make_batch_system(self) -> ScriptedQueue:
         return self._batch_system

@@ -1,16 +1,20 @@
-"""The pages of docs/ and the README: their examples are run as they stand there.
+"""The pages of docs/ and the README: their examples are run as they are.
 
 Of a page, the Python is run in one go, with the library's names at hand, on this machine's queue; clusters of batch systems
 get a queue that holds all jobs. ``jobclusters`` commands are run, YAML is read as configuration, and templates print a
-script. What can't be run says so behind it: ``<!-- not run: needs a running cluster -->``.
+script. What can't be run says so behind it: ``<!-- not run: needs a running cluster -->``. Links lead to pages and headings
+that are there, tables list what the code has.
 """
 
 from __future__ import annotations
 
 import doctest
 import inspect
+import json
 import re
 import shlex
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -23,16 +27,20 @@ from click.testing import CliRunner
 from distributed import Client
 
 import jobclusters
-from jobclusters import LocalQueueCluster, diagnose, job_script, list_configurations, list_sizes
+from jobclusters import LocalQueueCluster, job_script, list_configurations, list_sizes
 from jobclusters.cli import COMMANDS, main_group
-from jobclusters.cluster import JobCluster
-from jobclusters.config import find_system, site
-from jobclusters.configurations import CLUSTER_KEYWORDS
+from jobclusters.cluster.base import ClusterBase
+from jobclusters.cluster.job_cluster import JobCluster
+from jobclusters.config.head_options import head_kind, head_spec
+from jobclusters.config.keywords import CLUSTER_KEYWORDS, job_keywords
+from jobclusters.config.settings import find_system, ours, site
 from jobclusters.dialects import DIALECTS
-from jobclusters.headspec import head_kind, head_spec
-from jobclusters.layers import job_keywords
+from jobclusters.doctor.configuration import check_configuration
+from jobclusters.jobs import failures
+from jobclusters.scaling.model import JobSnapshot, Policy, Snapshot
+from jobclusters.scaling.rules import decide
+from jobclusters.state import JobState
 from jobclusters.testing import ScriptedQueue
-from jobclusters.waiting import WaitingCluster
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text() for path in [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]}
@@ -99,6 +107,29 @@ def test_all_examples_are_run_or_say_why_not():
             compile(each.text, f"docs/{each.page}", "exec")
 
 
+def prose(text):
+    """Leave out what is printed as it is."""
+    return re.sub(r"^```.*?^```$|`[^`\n]+`", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+#: For whom or what is meant there is a word: the user, another user, the message; the log says, a table lists.
+VAGUE = re.compile(r"\b(nobody|somebody|anybody|person|told|said|stands|hears)\b", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_who_does_what(page):
+    assert VAGUE.findall(prose(PAGES[page])) == []
+
+
+def test_console_examples_print_all_that_they_show():
+    """An ellipsis may stand for a part of a line, such as a port."""
+    assert [
+        f"{each.page}:{each.line}"
+        for each in EXAMPLES
+        if each.language == "console" and re.search(r"^\.\.\.$", each.text, re.MULTILINE)
+    ] == []
+
+
 # -- Python ----------------------------------------------------------------------------------------------------
 
 
@@ -111,12 +142,10 @@ def stand_in(monkeypatch, configure):
     def kind(call):
         if (kind := real_kind(call)) != "job":
             return kind
-        head_spec(
-            call, site(call.dialect), "head"
-        )  # what is wrong with that is told, and then it stays in this process
+        head_spec(call, site(call.dialect), "head")  # its problems are raised, and then it stays in this process
         return "process"
 
-    def verbs(cluster):
+    def batch_system(cluster):
         made.append(cluster)
         return ScriptedQueue(hold=True)
 
@@ -125,14 +154,17 @@ def stand_in(monkeypatch, configure):
 
     def local(cluster):
         made.append(cluster)
-        return real_verbs(cluster)
+        return real_batch_system(cluster)
 
-    real_kind, real_wait, real_verbs = head_kind, WaitingCluster.wait_for_workers, LocalQueueCluster._verbs
-    monkeypatch.setattr("jobclusters.route.head_kind", kind)
-    monkeypatch.setattr(JobCluster, "_verbs", verbs)
-    monkeypatch.setattr(LocalQueueCluster, "_verbs", local)
-    monkeypatch.setattr(WaitingCluster, "wait_for_workers", wait)
-    dask.config.set({"jobclusters.system": "local"})  # whatever is installed here
+    real_kind, real_wait, real_batch_system = (
+        head_kind,
+        ClusterBase.wait_for_workers,
+        LocalQueueCluster._make_batch_system,
+    )
+    monkeypatch.setattr("jobclusters.cluster.factory.head_kind", kind)
+    monkeypatch.setattr(JobCluster, "_make_batch_system", batch_system)
+    monkeypatch.setattr(LocalQueueCluster, "_make_batch_system", local)
+    monkeypatch.setattr(ClusterBase, "wait_for_workers", wait)
     yield made
     for cluster in made:
         cluster.close()
@@ -147,8 +179,10 @@ def decided(cluster):
     return cluster
 
 
-#: What stands before a page's first example.
-BEFORE = {"scaling.md": lambda: {"cluster": decided(jobclusters.SLURMCluster(worker_size="2xlarge"))}}
+#: What precedes a page's first example.
+BEFORE = dict.fromkeys(
+    ("scaling.md", "adaptive.md"), lambda: {"cluster": decided(jobclusters.SLURMCluster(worker_size="2xlarge"))}
+)
 
 
 @pytest.mark.parametrize("page", dict.fromkeys(each.page for each in to_run("python")))
@@ -177,14 +211,57 @@ def test_python(page, stand_in, tmp_path, monkeypatch):
 # -- the others ------------------------------------------------------------------------------------------------
 
 
+def site_of(example):
+    """Give the YAML that precedes an example on a page that shows whole sites."""
+    before = [each for each in EXAMPLES if each.page == example.page and each.language == "yaml"]
+    return next((each.text for each in reversed(before) if each.line < example.line), "")
+
+
 @named(to_run("console"))
-def test_commands(example):
-    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", example.text, re.MULTILINE):
+def test_commands(example, configure, home):
+    if example.page == "example-sites.md":
+        configure(site=site_of(example))
+    for line, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", example.text, re.MULTILINE):
+        command, _, filtered = line.partition(" | ")
         program, *words = shlex.split(command)
         assert program == "jobclusters"
-        done = CliRunner().invoke(main_group, words)
+        printed = CliRunner().invoke(main_group, words).output.replace(str(home), "/home/alice")
+        if filtered:
+            printed = subprocess.run(
+                ["bash", "-c", filtered], input=printed, stdout=subprocess.PIPE, text=True, check=True
+            ).stdout
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-        assert doctest.OutputChecker().check_output(expected, done.output, flags), f"$ {command}\n{done.output}"
+        assert doctest.OutputChecker().check_output(expected, printed, flags), f"$ {line}\n{printed}"
+
+
+@named([each for each in to_run("yaml") if each.page == "example-sites.md"])
+def test_nothing_is_wrong_with_the_example_sites(example, configure):
+    configure(site=example.text)
+    assert [str(each) for each in check_configuration()] == []
+
+
+@pytest.mark.timeout(600)  # jobs start with several Pythons
+def test_the_notebook_runs_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads((ROOT / "docs" / "first-steps.ipynb").read_text())["cells"]
+    names = {"__name__": "__main__"}
+    try:
+        for number, cell in enumerate(each for each in cells if each["cell_type"] == "code"):
+            exec(compile("".join(cell["source"]), f"cell {number}", "exec"), names)
+        assert abs(names["pi"] - 3.14159) < 0.1
+        assert all(each.state.ended for each in names["cluster"].jobs.values())
+    finally:
+        names["cluster"].close()
+    assert not any(cell.get("outputs") for cell in cells)  # what it prints is the reader's
+
+
+@pytest.mark.timeout(600)
+def test_the_fixture_for_tests_of_users_works(tmp_path):
+    first = next(each for each in to_run("python") if each.page == "own-tests.md")
+    (tmp_path / "test_mine.py").write_text(first.text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 @named(to_run("yaml"))
@@ -236,41 +313,101 @@ def first_cells(text):
     ]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_what_the_first_pages_point_to_is_there(page):
-    """Of the others Sphinx asks that."""
-    places = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
-    assert [place for place in places if not (ROOT / place).exists()] == []
+def anchors(path):
+    """Name the headings of a page as links do, and its labels."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for included in re.findall(r"^```\{include\} (\S+)$", path.read_text(), re.MULTILINE):
+        yield from anchors(path.parent / included)
+    yield from re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE)
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}" for name in PAGES if name != "README.md")]
+)
+def test_links_lead_to_pages_and_headings_that_are_there(page):
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", path.read_text())
+    for target, anchor in links:
+        where = (path.parent / target).resolve() if target else path
+        generated = target.startswith("_build/")  # by conf.py
+        assert where.exists() or generated, target
+        assert not anchor or anchor in set(anchors(where)), f"{target}#{anchor}"
+
+
+def test_the_pages_that_messages_name_are_there():
+    sources = [
+        path.read_text()
+        for path in [*(ROOT / "jobclusters").rglob("*.*y*"), *(ROOT / "templates").iterdir()]
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+    named_pages = {name for text in sources for name in re.findall(r"(?<![\w/.])docs/[\w/-]+\.\w+", text)}
+    assert len(named_pages) > 4
+    assert [name for name in sorted(named_pages) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("running", "more", "words"), [(0, 60, "**60 jobs**"), (10, 0, "**0 new"), (2, 34, "34 of them new")]
+)
+def test_the_worked_example_of_scaling_is_what_the_rules_give(running, more, words):
+    assert words in PAGES["scaling.md"]
+    jobs = [JobSnapshot(str(number), number, JobState.RUNNING, busy=True) for number in range(running)]
+    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=jobs)
+    assert decide(snapshot, Policy(threads=8, cores=8, memory=10**9), 0.0).submit == more
+
+
+def test_every_page_is_in_the_contents():
+    listed = re.findall(r"^[\w-]+$", PAGES["index.md"], re.MULTILINE)
+    pages = {path.stem for path in (ROOT / "docs").glob("*.*") if path.suffix in (".md", ".rst")} - {"index"}
+    assert sorted(listed) == sorted(pages)
+
+
+def test_every_setting_has_a_row_with_its_default():
+    found = {}
+    for section, table in re.findall(
+        r"^\| `jobclusters\.([\w.]*)` \|.*\n\|---.*\n((?:\|.*\n)+)", PAGES["settings.md"], re.MULTILINE
+    ):
+        for name, kind, default, means in (row.strip("| ").split(" | ", 3) for row in table.splitlines()):
+            assert kind, name
+            assert means.endswith("."), name
+            found[section + name.strip("`")] = default
+    defaults = ours()
+    scalars = {key: value for key, value in defaults.items() if not isinstance(value, dict)}
+    scalars |= {f"{part}.{key}": value for part in ("adaptive", "local") for key, value in defaults[part].items()}
+    assert {key: yaml.safe_load(default) for key, default in found.items() if "<" not in key} == scalars
+    sections = {key.partition(".")[0] for key in found if "<" in key}
+    assert sections == set(defaults) - set(scalars) - {"adaptive", "local"}
 
 
 def test_all_that_the_keeper_guesses_is_explained():
-    meanings = [meaning.replace(r"\1", "...") for _, meaning in diagnose._IN_LOG] + list(diagnose._BY_STATE.values())
+    meanings = [meaning.replace(r"\1", "...") for _, meaning in failures._IN_LOG] + list(failures._BY_STATE.values())
     assert [each for each in meanings if each.partition(": ask for a larger")[0] not in PAGES["trouble.md"]] == []
 
 
-def test_troubles_are_told_in_the_words_that_are_said():
+def test_troubles_are_reported_in_the_words_that_are_said():
     source = "".join(path.read_text() for path in sorted((ROOT / "jobclusters").rglob("*.py")))
     source = re.sub(r'"\s+f?"', "", source)  # a text in several pieces
-    source = source.replace('unknown("', "unknown ")
+    source = source.replace('unknown("', "unknown ").replace("%s awaited", "workers awaited")
     firsts = re.findall(r"^\| (.*?) \|", PAGES["trouble.md"], re.MULTILINE)
     messages = [each for first in firsts for each in re.findall("`([^`]+)`", first) if each.count(" ") > 1]
     assert len(messages) > 12
     parts = {part.strip() for each in messages for part in re.split(r"'[^']*'|\.\.\.|\b\d+\b|\bSLURM|\bsbatch", each)}
-    theirs = {"Event loop was unresponsive"}
+    theirs = {"Event loop was unresponsive", "TypeError: TLS expects a ssl_context argument"}
     assert [part for part in parts - theirs if len(part) > 8 and part not in source] == []
 
 
 def test_moving_tells_of_every_keyword_of_dask_jobqueue():
     theirs = set()
-    for name in ("SLURM", "PBS", "LSF", "SGE"):
+    for name in ("SLURM", "PBS", "LSF", "SGE", "OAR"):
         cluster, job = (getattr(dask_jobqueue, f"{name}Cluster"), getattr(dask_jobqueue, f"{name}Cluster").job_cls)
         for cls in {*cluster.__mro__, *job.__mro__}:
             if cls.__module__.startswith("dask_jobqueue."):
                 theirs |= inspect.signature(cls.__init__).parameters.keys()
     section = PAGES["moving.md"].partition("## From dask-jobqueue")[2].partition("\n## ")[0]
-    told = {name for names, _ in first_cells(section) for name in names}
-    assert theirs - told == {"self", "scheduler", "job_kwargs", "base_class_kwargs"}
-    assert told <= theirs
+    documented = {name for names, _ in first_cells(section) for name in names}
+    assert theirs - documented == {"self", "scheduler", "job_kwargs", "base_class_kwargs"}
+    assert documented <= theirs
 
 
 @pytest.mark.parametrize("whose", ["Saturn Cloud", "Coiled"])
@@ -284,7 +421,7 @@ def test_what_is_called_the_same_is_a_keyword_here(whose):
 
 
 def test_every_public_name_is_in_the_reference():
-    text = (ROOT / "docs" / "reference.rst").read_text()
+    text = "".join(path.read_text() for path in sorted((ROOT / "docs" / "api").glob("*.rst")))
     errors = text.partition("jobclusters.errors")[2]
     missing = [
         name
@@ -292,3 +429,17 @@ def test_every_public_name_is_in_the_reference():
         if f" jobclusters.{name}\n" not in text and not re.search(rf"\b{name}\b", errors)
     ]
     assert missing == []
+
+
+def test_the_modules_that_the_architecture_names_are_there():
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / "jobclusters" / name).exists()] == []
+
+
+def test_the_page_of_systems_has_a_column_for_each():
+    table = re.search(r"^\| \|.*?\n\n", PAGES["systems.md"], re.MULTILINE | re.DOTALL)[0]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.strip().splitlines()]
+    columns = dict(zip(cells[0][1:], cells[2][1:], strict=True))
+    dialects = [dialect for dialect in DIALECTS.values() if dialect.probe]
+    assert columns == {dialect.title: f"`{dialect.prefix}Cluster`" for dialect in dialects}

@@ -36,8 +36,8 @@ def test_every_public_name_can_be_had():
         _ = jobclusters.SLURMCluste
 
 
-@pytest.mark.parametrize("name", ["HTCondorCluster", "MoabCluster", "OARCluster", "SLURMRunner"])
-def test_what_only_dask_jobqueue_has_is_told_where_it_is_imported(name):
+@pytest.mark.parametrize("name", ["SLURMRunner"])
+def test_what_only_dask_jobqueue_has_is_reported_where_it_is_imported(name):
     with pytest.raises(ImportError, match=f"no {name}: there are Cluster, .*, TORQUECluster. dask_jobqueue"):
         getattr(jobclusters, name)
     assert name not in dir(jobclusters)
@@ -51,7 +51,7 @@ def test_one_problem_is_a_sentence_and_many_are_a_list():
     assert error.problems == ("no", "never")
 
 
-def test_problems_are_told_once_each_and_in_order():
+def test_problems_are_reported_once_each_and_in_order():
     problems = Problems(["first"])
     assert problems.attempt(lambda: int("x"), 7) == 7
     assert problems.attempt(lambda: InvalidRequest("third").problems[0], "") == "third"
@@ -81,3 +81,34 @@ def test_no_problem_is_no_error():
 )
 def test_unknown_names_the_nearest(name, valid, text):
     assert unknown("size", name, valid) == text
+
+
+MANY = [f"size{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("name", "see", "text"),
+    [
+        ("siez3", "", "unknown size 'siez3': did you mean 'size3'? Similar: size13, size9, size8; there are 20"),
+        ("qqq", "jobclusters sizes", "unknown size 'qqq': jobclusters sizes lists all 20"),
+    ],
+)
+def test_of_many_names_the_near_ones_are_listed(name, see, text):
+    assert unknown("size", name, MANY, see=see) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("SaturnCluster", r"Cluster\(\) takes Saturn Cloud's keywords"),
+        ("SlurmCluster", "say SLURMCluster"),
+        ("LocalCluster", "LocalQueueCluster"),
+    ],
+)
+def test_classes_of_others_say_what_to_take(name, told):
+    with pytest.raises(ImportError, match=told):
+        getattr(jobclusters, name)
+
+
+def test_dir_lists_what_is_public():
+    assert not [name for name in dir(jobclusters) if not name.startswith("__") and name not in jobclusters.__all__]

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from live import systems
-from live.systems import SYSTEMS
+
+from tests.live import systems
+from tests.live.systems import SYSTEMS
 
 PBS = """\
 Job Id: 148[].pbshost
@@ -73,11 +74,11 @@ def run_live(*options, **variables):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/live", *options]
     done = subprocess.run(
         command,
-        env={**environ, "PATH": "/usr/bin:/bin", **variables},
+        env={**environ, **variables},
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[1],
     )
     return done.returncode, done.stdout
 
@@ -92,7 +93,7 @@ def test_a_system_that_is_not_there_fails_its_tests():
     code, text = run_live("-k", "ten_jobs", JOBCLUSTERS_LIVE="lsf,acme")
     assert code == 1, text
     assert "JOBCLUSTERS_LIVE=lsf, but there is no bsub here" in text
-    assert "JOBCLUSTERS_LIVE=acme: known are slurm, sge, pbs, lsf" in text
+    assert "JOBCLUSTERS_LIVE=acme: known are slurm, sge, htcondor, oar, pbs, lsf" in text
 
 
 def test_only_what_is_asked_for_is_collected():

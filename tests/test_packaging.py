@@ -59,8 +59,7 @@ def sdist(made):
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel, files):
     package = {name for name in files if name.startswith("jobclusters/")}
-    templates = {f"jobclusters/{name}" for name in files if name.startswith("templates/")}
-    assert {name for name in wheel if ".dist-info/" not in name} == package | templates
+    assert {name for name in wheel if ".dist-info/" not in name} == package
     assert {"jobclusters/py.typed", "jobclusters/jobclusters.yaml", "jobclusters/templates/slurm.sh.j2"} <= wheel.keys()
 
 

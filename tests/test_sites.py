@@ -1,4 +1,4 @@
-"""docs/sites.md: its examples are read, rendered and run as they stand there."""
+"""docs/sites.md: its examples are read, rendered and run as they are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from jobclusters import InvalidRequest, job_script, list_configurations, list_sizes
-from jobclusters.call import read_call
-from jobclusters.config import site
+from jobclusters.config.call import read_call
+from jobclusters.config.settings import site
 from jobclusters.dialects import DIALECTS
-from jobclusters.software import KEYS
+from jobclusters.spec.software import KEYS
 
 TEXT = (Path(__file__).parents[1] / "docs" / "sites.md").read_text()
 
@@ -108,7 +108,7 @@ def test_each_system_gets_its_own(files):
 
 def test_the_table_of_explain(files):
     (shown,) = re.findall(r"^>>> cluster.explain\(\)\n(.*?)^\.\.\.$", TEXT, re.MULTILINE | re.DOTALL)
-    found = read_call(DIALECTS["slurm"], {"worker_size": "a100", "software": "rapids"}).explain({})
+    found = read_call(DIALECTS["slurm"], {"worker_size": "a100", "software": "rapids"}).explain({}, "")
     for line in shown.splitlines():
         key, value, source = re.split("  +", line)
         assert repr(found[key].value) == value
@@ -127,7 +127,7 @@ def test_one_clusters_own_file(files):
     (text,) = [text for text in blocks("yaml") if "torque" in text]
     (files / "zz.yaml").write_text(text)
     dask.config.refresh(paths=dask.config.paths)
-    from jobclusters.clusters import find_system
+    from jobclusters.cluster.systems import find_system
 
     assert find_system() == "torque"
     assert job_script("torque", worker_size="half")

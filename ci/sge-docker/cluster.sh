@@ -1,5 +1,7 @@
-# shellcheck shell=bash disable=SC2154
-# Sourced by ../slurm-docker/up: what it has to know of Grid Engine.
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by ../docker/lib.sh: what its scripts have to know of Grid Engine.
+
+suites=(bookworm)
 
 # Deletes what earlier runs have left, wakes queues, until all is idle. $1: seconds
 settle() {

@@ -1,5 +1,7 @@
-# shellcheck shell=bash disable=SC2154
-# Sourced by up: what it has to know of SLURM.
+# shellcheck shell=bash disable=SC2034,SC2154
+# Sourced by ../docker/lib.sh: what its scripts have to know of SLURM.
+
+suites=(bookworm trixie sid) # SLURM 22.05, 24.11 and what is newest; the first by default
 
 # Cancels what earlier runs have left, wakes nodes, until all are idle. $1: seconds
 settle() {

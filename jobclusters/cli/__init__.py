@@ -6,6 +6,7 @@ A command is imported when it is called: neither ``jobclusters --help`` nor ``da
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from importlib import import_module
@@ -14,34 +15,35 @@ import click
 from click.shell_completion import CompletionItem
 
 from jobclusters import __version__
-from jobclusters.errors import JobClustersError, unknown
+from jobclusters.errors import InvalidRequest, JobClustersError, NoBatchSystem, unknown
 
 #: Where each command lives, and what it does in a line.
 COMMANDS = {
     "sizes": ("jobclusters.cli.sizes:command", "List the sizes of jobs, and what comes with each."),
     "script": ("jobclusters.cli.script:command", "Print a job script, for any batch system."),
+    "keywords": ("jobclusters.cli.keywords:command", "List the keywords of clusters, and what each means."),
     "config": ("jobclusters.cli.config:command", "Show which settings count, and where each comes from."),
     "doctor": ("jobclusters.cli.doctor:command", "Check the way from this machine to a worker."),
     "demo": ("jobclusters.cli.demo:command", "Compute pi on this machine's own queue."),
     "discover": ("jobclusters.cli.discover:command", "Write a configuration for this site."),
-    "start": ("jobclusters.cli.start:command", "Start a cluster that goes on by itself."),
+    "start": ("jobclusters.cli.start:command", "Start a cluster that outlives the command."),
     "list": ("jobclusters.cli.list:command", "List your clusters."),
-    "status": ("jobclusters.cli.status:command", "Tell how a cluster and its jobs stand."),
-    "scale": ("jobclusters.cli.scale:command", "Ask for jobs."),
-    "adapt": ("jobclusters.cli.adapt:command", "Scale a cluster with the work there is."),
-    "logs": ("jobclusters.cli.logs:command", "Print what jobs printed."),
-    "connect": ("jobclusters.cli.connect:command", "Print the ways to a cluster."),
+    "status": ("jobclusters.cli.status:command", "Show the state of a cluster and its jobs."),
+    "scale": ("jobclusters.cli.scale:command", "Request jobs."),
+    "adapt": ("jobclusters.cli.adapt:command", "Scale a cluster with the work."),
+    "logs": ("jobclusters.cli.logs:command", "Print the output of jobs."),
+    "connect": ("jobclusters.cli.connect:command", "Print how to connect to a cluster."),
     "close": ("jobclusters.cli.close:command", "End a cluster and its jobs."),
-    "cleanup": ("jobclusters.cli.cleanup:command", "Clear away what dead clusters left."),
-    "completion": ("jobclusters.cli.completion:command", "Print what makes your shell complete commands and options."),
+    "cleanup": ("jobclusters.cli.cleanup:command", "Clean up after dead clusters."),
+    "completion": ("jobclusters.cli.completion:command", "Print the script that completes commands and options."),
 }
 
-#: What shells report of a program that Ctrl-C ended.
+#: The exit status of shells for a program ended by Ctrl-C.
 INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """The commands of the table; what goes wrong in one is a message, never a traceback."""
+    """The commands of the table; an error in one becomes a message, never a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         """Name the commands, in the table's order."""
@@ -58,9 +60,9 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may be meant."""
+        """Find the command, or suggest the nearest one."""
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
-            ctx.fail(unknown("command", args[0], COMMANDS))
+            ctx.fail(unknown("command", args[0], COMMANDS, see="jobclusters --help"))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
@@ -74,36 +76,59 @@ class Commands(click.Group):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; errors become messages, and Ctrl-C the exit status that shells know."""
+        """Run a command; errors become messages, and Ctrl-C the exit status that shells use for it."""
+        logger, warnings = logging.getLogger("jobclusters"), _Warnings(logging.WARNING)
+        logger.addHandler(warnings)
         try:
             return super().invoke(ctx)
+        except InvalidRequest as error:
+            raise click.ClickException(str(InvalidRequest(map(_in_options, error.problems)))) from None
+        except NoBatchSystem as error:
+            raise click.ClickException(_in_options(str(error))) from None
         except JobClustersError as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read us has enough: click ends quietly
+            if error.errno == errno.EPIPE:  # the reader of the output has ended: click ends quietly
                 raise
-            raise click.ClickException(_said(error)) from None
-        except ValueError as error:  # Dask reads its files when it is imported
-            if "config file" not in str(error):
+            text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise click.ClickException(text) from None
+        except (ValueError, TypeError) as error:  # Dask reads its files when it is imported
+            from jobclusters.config.malformed import malformed
+
+            files = malformed(error)
+            if not files and "config file" in str(error):
+                files = [" ".join(str(error).split())]
+            if not files:
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from None
+            raise click.ClickException("\n".join([*files, "Dask reads no settings before that is mended."])) from None
+        finally:
+            logger.removeHandler(warnings)
 
 
-def _said(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+class _Warnings(logging.Handler):
+    """Prints warnings of the log in the words of the command line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.capitalize()}: {_in_options(record.getMessage())}", err=True)
 
 
-@click.group("jobclusters", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _in_options(text: str) -> str:
+    from jobclusters.cli.words import in_options
+
+    return in_options(text)
+
+
+@click.group("jobclusters", cls=Commands, context_settings={"help_option_names": ["--help", "-h"]})
 @click.version_option(__version__, prog_name="jobclusters")
 @click.pass_context
 def main_group(ctx: click.Context) -> None:
     """Dask clusters on HPC batch queues.
 
-    Exit status: 0 if all is well, 1 if something is wrong, which is said, 2 for a command or an option that there
-    isn't. Facts go to standard output, messages to standard error.
+    Exit status: 0 if all is well, 1 if something is wrong, with a message, 2 for an unknown command or option. Facts go
+    to standard output, messages to standard error.
     """
     if os.environ.get("NO_COLOR"):
         ctx.color = False
@@ -113,5 +138,5 @@ def main() -> None:
     """Run as ``jobclusters``."""
     try:
         main_group(prog_name="jobclusters")
-    except KeyboardInterrupt:  # before click was ready for it
+    except KeyboardInterrupt:  # before click handles it
         sys.exit(INTERRUPTED)

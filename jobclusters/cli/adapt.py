@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from jobclusters.cli.named import asked, connected, name_argument
-from jobclusters.cli.options import examples, json_option, print_json
-from jobclusters.group import DEFAULT
+from jobclusters.cli.named import connected, name_argument, print_request
+from jobclusters.cli.options import examples, json_option
+from jobclusters.jobs.groups import DEFAULT
+from jobclusters.scaling.policy import PREFER
 
 
 @click.command(
@@ -21,11 +22,12 @@ from jobclusters.group import DEFAULT
 @click.option("--minimum-cores", type=int, help="Cores, at least.")
 @click.option("--maximum-cores", type=int, help="Cores, at most.")
 @click.option("--max-core-hours", type=float, help="To spend in all.")
+@click.option("--prefer", type=click.Choice(PREFER), help="Finish soon, or spend little.")
 @click.option("--group", default=DEFAULT, show_default=True, help="Of these jobs.")
 @click.option("--stop", is_flag=True, help="Leave the cluster as it is from now on.")
 @json_option
-def command(name: str, group: str, stop: bool, as_json: bool, **limits: float | None) -> None:
-    """Scale a cluster with the work there is."""
+def command(name: str, group: str, stop: bool, as_json: bool, **limits: float | str | None) -> None:
+    """Scale a cluster with the work."""
     given = {key: value for key, value in limits.items() if value is not None}
     if stop and given:
         raise click.UsageError("--stop takes no limits: say one or the other")
@@ -34,8 +36,4 @@ def command(name: str, group: str, stop: bool, as_json: bool, **limits: float | 
             cluster.stop_adapting()
         else:
             cluster.adapt(group=group, **given)
-        told = asked(cluster)
-    if as_json:
-        print_json(told)
-    else:
-        click.echo(told["summary"])
+        print_request(cluster, as_json)

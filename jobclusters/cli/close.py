@@ -6,21 +6,21 @@ import asyncio
 
 import click
 
-from jobclusters.cli.named import found, name_argument
+from jobclusters.cli.named import find_cluster, name_argument
 from jobclusters.cli.options import examples
-from jobclusters.entry import Standing
+from jobclusters.registry.record import Liveness
 
 
 @click.command("close", epilog=examples("jobclusters close production"))
 @name_argument
 def command(name: str) -> None:
     """End a cluster and its jobs, whoever is connected to it."""
-    from jobclusters import registry
+    from jobclusters.registry import names
 
-    there = found(name)
-    if there.standing is Standing.ENDED:
-        click.echo(f"{name} has ended already: {there.sentence}.", err=True)
+    status = find_cluster(name)
+    if status.liveness is Liveness.ENDED:
+        click.echo(f"{name} has ended already: {status.sentence}.", err=True)
         return
-    from jobclusters.ending import end
+    from jobclusters.head.shutdown import end
 
-    click.echo(f"{name} has ended: {asyncio.run(end(registry.directory(name)))}.", err=True)
+    click.echo(f"{name} has ended: {asyncio.run(end(names.directory(name)))}.", err=True)

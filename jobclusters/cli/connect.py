@@ -15,7 +15,7 @@ from jobclusters.errors import InvalidRequest
 @name_argument
 @json_option
 def command(name: str, as_json: bool) -> None:
-    """Print the ways to a cluster: its address, its dashboard, the ssh line to it, the line of Python."""
+    """Print how to connect: the address, the dashboard, the ssh line to it, the line of Python."""
     with connected(name) as cluster:
         scheduler = cluster.scheduler_address
         credentials = str(cluster.files.path) if cluster.security else None

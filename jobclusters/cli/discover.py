@@ -1,25 +1,28 @@
-"""``jobclusters discover``: a configuration for this site, from what its batch system tells."""
+"""``jobclusters discover``: a configuration for this site, from its batch system."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
-EXAMPLE = """
-\b
-Examples:
-  jobclusters discover                    # to read it
-  jobclusters discover --write            # into your own Dask configuration
-  jobclusters discover --output /etc/dask/jobclusters.yaml
-"""
+from jobclusters.cli.options import examples, print_json
+from jobclusters.cli.words import in_options
+from jobclusters.config import settings
+from jobclusters.dialects import DIALECTS
 
 
-@click.command("discover", epilog=EXAMPLE)
+@click.command(
+    "discover",
+    epilog=examples(
+        "jobclusters discover                    # to read it",
+        "jobclusters discover --write            # into your own Dask configuration",
+        "jobclusters discover --output /etc/dask/jobclusters.yaml",
+    ),
+)
 @click.option(
-    "--system", metavar="NAME", help="The batch system: slurm, pbs, torque, lsf, sge or local. [default: the one here]"
+    "--system", metavar="NAME", help=f"The batch system: one of {', '.join(DIALECTS)}.  [default: the one here]"
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to this file.")
 @click.option("--write", is_flag=True, help="Write to jobclusters.yaml in your Dask configuration directory.")
@@ -35,9 +38,9 @@ Examples:
 def command(
     system: str | None, output: Path | None, *, write: bool, force: bool, as_json: bool, timeout: float
 ) -> None:
-    """Find out what queues, nodes and GPUs there are, and write it as a configuration with sizes for this site.
+    """Find queues, nodes and GPUs, and write them as a configuration with sizes for this site.
 
-    It only asks, and submits nothing. Without --output or --write it prints what it would write.
+    It only asks, and submits nothing. Without --output or --write it prints the configuration.
     """
     from jobclusters.errors import JobClustersError
 
@@ -48,32 +51,31 @@ def command(
     try:
         _run(system, output, write=write, force=force, as_json=as_json, timeout=timeout)
     except JobClustersError as error:
-        raise click.ClickException(" ".join(str(error).split())) from None
+        raise click.ClickException(in_options(" ".join(str(error).split()))) from None
 
 
 def _run(system: str | None, output: Path | None, *, write: bool, force: bool, as_json: bool, timeout: float) -> None:
-    from jobclusters import discover
-    from jobclusters.discovery import writing
+    from jobclusters.discovery import survey, writing
     from jobclusters.discovery.sizing import find_sizes
 
-    path = discover.user_file() if write else output
-    if path is not None and not force and discover.in_the_way(path) and not path.is_dir():
+    path = settings.user_file() if write else output
+    if path is not None and not force and survey.in_the_way(path) and not path.is_dir():
         force = _may_replace(path)
-    facts = discover.discover(system, timeout)
+    facts = survey.discover(system, timeout)
     if as_json:
-        click.echo(json.dumps(writing.as_json(facts), indent=2))
+        print_json(writing.as_json(facts))
         return
-    text = discover.as_yaml(facts)
+    text = survey.as_yaml(facts)
     if path is None:
         click.echo(text, nl=False)
         return
-    discover.save(text, path, force=force)
+    survey.save(text, path, force=force)
     sizes = ", ".join(size.name for size in find_sizes(facts)) or "none"
     click.echo(f"Wrote {path}. Sizes for this site: {sizes}", err=True)
 
 
 def _may_replace(path: Path) -> bool:
-    """Ask, where there is somebody to ask; else the error that follows says what to do."""
+    """Ask on a terminal; elsewhere the following error says what to do."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     if not click.confirm(f"{path} is there already. Replace it?", err=True):

@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from dask.utils import parse_timedelta
 
-from jobclusters.call import Call, read_call
 from jobclusters.cli.options import chosen_system, examples, job_options, json_option, print_json, system_option
+from jobclusters.config.call import Call, read_call
 from jobclusters.dialects import DIALECTS
-from jobclusters.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from jobclusters.commandqueue import Verbs
+    from jobclusters.batch.base import BatchSystem
     from jobclusters.doctor import Verdict
 
 T = TypeVar("T")
 
-#: Of the probe, where nothing says how large workers are.
+#: Of the probe, without a size of workers.
 SMALL = {"worker_cpu": 1, "worker_memory": "1 GB"}
-#: Of the probe: most of it is for importing Dask, which a shared file system may make slow.
+#: Of the probe: mostly for the import of Dask, which a shared file system may make slow.
 WALLTIME = "2 min"
 
 _COLOURS = {"ok": "green", "wrong": "red", "unchecked": "yellow"}
@@ -67,24 +66,27 @@ def command(
 ) -> None:
     """Check the way from this machine to a worker.
 
-    A job of two minutes at most looks at it from a node, in a worker's place; it is cancelled and cleaned up whatever
-    happens. Each line says that something is ok, or what is wrong and what to do. Exit status 1 if anything is
-    wrong.
+    A job of at most two minutes checks it from a node, in a worker's place; it is cancelled and cleaned up whatever
+    happens. Each line is ok, or describes a fault and its remedy. Exit status 1 if anything is wrong.
     """
     from jobclusters import doctor
 
     name = chosen_system(system, configuration)
     call, sized = _call(name, {"walltime": WALLTIME, **job}, configuration)
+    if name == "local" and not no_job:
+        from jobclusters.cluster.systems import LocalQueueCluster
+
+        LocalQueueCluster.check(call)
     lines, node = run(
         doctor.examine(
             call,
-            _verbs(name),
+            _batch_system(name),
             directory=directory or doctor.shared_directory(),
             job=not no_job,
             wait=wait,
             sized=sized,
-            told=_ignore if as_json else _show,
-            starts=lambda text: click.echo(text, err=True),
+            on_verdict=(lambda _: None) if as_json else _show,
+            on_start=lambda text: click.echo(text, err=True),
         )
     )
     wrong = sum(line.verdict == "wrong" for line in lines)
@@ -98,21 +100,19 @@ def command(
 
 
 def _call(system: str, job: Mapping[str, object], configuration: str | None) -> tuple[Call, bool]:
-    """Read the call of a worker's job, or of a small one if nothing says how large workers are."""
+    """Read the call of a worker's job; without the size of workers, that of a small job."""
     dialect = DIALECTS[system]
-    try:
-        return read_call(dialect, job, configuration), True
-    except InvalidRequest as error:
-        if not any("nothing says how large a job is" in problem for problem in error.problems):
-            raise
+    call = read_call(dialect, job, configuration)
+    if call.asked.sized or call.asked.size is None:
+        return call, True
     return read_call(dialect, {**SMALL, **job}, configuration), False
 
 
-def _verbs(system: str) -> Verbs:
-    from jobclusters.clusters import local_queue
-    from jobclusters.commandqueue import CommandQueue
+def _batch_system(system: str) -> BatchSystem:
+    from jobclusters.batch.commands import BatchCommands
+    from jobclusters.cluster.systems import local_queue
 
-    return CommandQueue(DIALECTS[system]) if DIALECTS[system].probe else local_queue()
+    return BatchCommands(DIALECTS[system]) if DIALECTS[system].probe else local_queue()
 
 
 def _show(line: Verdict) -> None:
@@ -122,19 +122,15 @@ def _show(line: Verdict) -> None:
         click.echo(f"{'':9}  {'':19}  do: {line.do}")
 
 
-def _ignore(line: Verdict) -> None:
-    """Print nothing: it all comes at the end."""
-
-
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, or clean up when told to end by Ctrl-C, by kill, or by a terminal that was closed."""
-    heard: list[int] = []
+    """Run to the end, and clean up after Ctrl-C, kill, or a closed terminal."""
+    signals: list[int] = []
 
     async def guarded() -> T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
 
         def end(number: int) -> None:
-            heard.append(number)
+            signals.append(number)
             task.cancel()  # type: ignore[union-attr]
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -144,6 +140,6 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(guarded())
     except asyncio.CancelledError:
-        if heard[-1:] == [signal.SIGINT]:
+        if signals[-1:] == [signal.SIGINT]:
             raise KeyboardInterrupt from None
-        sys.exit(128 + heard[-1])
+        sys.exit(128 + signals[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -11,10 +12,11 @@ from typing import Any, TypeVar
 import click
 import yaml
 
-from jobclusters import config
-from jobclusters.configurations import find_configuration, list_configurations
+from jobclusters.config import keywords, settings
+from jobclusters.config.saved import find_configuration, list_configurations
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import JobClustersError
+from jobclusters.spec.keyword import Keyword
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,47 +28,41 @@ system_option = click.option(
     help="The batch system.  [default: the one on this machine]",
 )
 
-#: The usual keywords of a job, with what stands for a value in the help.
-JOB_OPTIONS = {
-    "worker_size": ("NAME", "The size of a job: see jobclusters sizes."),
-    "worker_cpu": ("N", "Or its cores ..."),
-    "worker_memory": ("AMOUNT", "... memory ..."),
-    "worker_gpu": ("N", "... and GPUs, for one worker."),
-    "cores": ("N", "Or its cores ..."),
-    "memory": ("AMOUNT", "... and memory, cut into workers as Dask does."),
-    "processes": ("N", "Workers in a job."),
-    "gpu_type": ("TYPE", "What the site calls the GPUs."),
-    "queue": ("NAME", "The queue or partition."),
-    "account": ("NAME", "Whose share is charged."),
-    "walltime": ("TIME", "For how long, such as 02:00:00."),
-    "software": ("NAME", "What surrounds the workers' Python."),
-    "python": ("COMMAND", "The workers' Python."),
-    "interface": ("NAME", "The network of scheduler and workers."),
-    "log_directory": ("DIRECTORY", "Where the jobs' output goes."),
-    "job_name": ("NAME", "As the queue shows it."),
-}
 
-
-def _completing(names: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
+def completing(names: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
     """Make the shell complete a value."""
 
     def complete(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 -- click's
-        with suppress(JobClustersError):  # the shell is no place to tell it
+        with suppress(JobClustersError):  # an error would garble the command line
             return [name for name in names() if name.startswith(incomplete)]
         return []
 
     return complete
 
 
-_COMPLETED = {"worker_size": _completing(config.sizes)}
+def _assignments() -> list[str]:
+    rows = [each for section in keywords.everywhere().values() for each in section]
+    return [f"{name.replace('_', '-')}=" for each in rows if not each.option for name in (each.name, *each.old_names)]
+
+
+_COMPLETED = {
+    "queue": completing(settings.queue_names),
+    "software": completing(settings.software_names),
+    "worker_size": completing(settings.sizes),
+}
+
+
+def _help(keyword: Keyword) -> str:
+    default = f"  [default: {keyword.default}]" if keyword.default else ""
+    return f"{keyword.doc}{default}".replace("``", "")
 
 
 def job_options(function: F) -> F:
     """Add the options of a job; the function gets ``job``, a mapping of keywords, and ``configuration``."""
 
-    @functools.wraps(function)  # with the options that stand below
+    @functools.wraps(function)  # click has attached the options below it
     def collected(*args: Any, **given: Any) -> Any:
-        given["job"] = job_keywords({name: given.pop(name) for name in JOB_OPTIONS}, given.pop("more"))
+        given["job"] = job_keywords({name: given.pop(name) for name in keywords.options()}, given.pop("more"))
         return function(*args, **given)
 
     wrapped: Callable[..., Any] = collected
@@ -74,25 +70,26 @@ def job_options(function: F) -> F:
         click.option(
             "--configuration",
             metavar="NAME",
-            shell_complete=_completing(list_configurations),
+            shell_complete=completing(list_configurations),
             help="A named set of parameters.",
         ),
         *(
             click.option(
                 f"--{name.replace('_', '-')}",
                 name,
-                metavar=metavar,
+                metavar=keyword.option,
                 shell_complete=_COMPLETED.get(name),
-                help=text,
+                help=_help(keyword),
             )
-            for name, (metavar, text) in JOB_OPTIONS.items()
+            for name, keyword in keywords.options().items()
         ),
         click.option(
             "--set",
             "more",
             metavar="KEY=VALUE",
             multiple=True,
-            help="Any other keyword, the value as in YAML: --set 'job-extra-directives=[--exclusive]'.",
+            shell_complete=completing(_assignments),
+            help="Any other keyword of jobclusters keywords, as in YAML: --set 'job-extra-directives=[--exclusive]'.",
         ),
     ]
     for option in reversed(options):
@@ -101,32 +98,26 @@ def job_options(function: F) -> F:
 
 
 def job_keywords(named: Mapping[str, str | None], more: Sequence[str]) -> dict[str, object]:
-    """Read options of a job as keywords.
-
-    Raises
-    ------
-    click.BadParameter
-        If one of ``more`` isn't ``KEY=VALUE``, or no YAML.
-    """
-    keywords: dict[str, object] = {name: value for name, value in named.items() if value is not None}
+    """Read options of a job as keywords; a :class:`click.BadParameter` if one of ``more`` is no KEY=VALUE or YAML."""
+    given: dict[str, object] = {name: value for name, value in named.items() if value is not None}
     for item in more:
         key, equals, text = item.partition("=")
         name = key.strip().replace("-", "_")
         if not equals or not name:
             raise click.BadParameter(f"{item!r} must be KEY=VALUE, such as qos=high", param_hint="--set")
         try:
-            keywords[name] = yaml.safe_load(text)
+            given[name] = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:
             wrong = " ".join(str(error).split())
             raise click.BadParameter(f"{item!r}: the value is no YAML: {wrong}", param_hint="--set") from None
-        if name == "walltime" and isinstance(keywords[name], int):  # YAML reads 12:00:00 to the base of 60
-            keywords[name] = text
-    return keywords
+        if name == "walltime" and isinstance(given[name], int):  # YAML reads 12:00:00 to the base of 60
+            given[name] = text
+    return given
 
 
 def chosen_system(system: str | None, configuration: str | None = None) -> str:
-    """Name the batch system: the one asked for, else the configuration's, else the one that is here."""
-    return system or find_configuration(configuration).system or config.find_system()
+    """Name the batch system: that of the option, else the configuration's, else this machine's."""
+    return system or find_configuration(configuration).system or settings.find_system()
 
 
 def examples(*lines: str) -> str:
@@ -140,8 +131,19 @@ def print_json(facts: object) -> None:
 
 
 def print_table(rows: Sequence[Sequence[str]], heads: Sequence[str] = ()) -> None:
-    """Print rows of texts in columns, those of a heading first."""
-    shown = [heads, *rows] if heads else [*rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))] if shown else []
-    for row in shown:
-        click.echo("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    """Print rows of texts in columns, below a heading; on a terminal long texts wrap in their column."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows and not heads:
+        return
+    table = Table(*(heads or [""] * len(rows[0])), box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    table.show_header = bool(heads)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())

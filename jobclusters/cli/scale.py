@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from jobclusters.cli.named import asked, connected, name_argument
-from jobclusters.cli.options import examples, json_option, print_json
-from jobclusters.group import DEFAULT
+from jobclusters.cli.named import connected, name_argument, print_request
+from jobclusters.cli.options import examples, json_option
+from jobclusters.jobs.groups import DEFAULT
 
 
 @click.command(
@@ -31,14 +31,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Ask for this much of a cluster in all."""
-    if [jobs, workers, cores, memory] == [None] * 4:
+    asked = {"jobs": jobs, "workers": workers, "cores": cores, "memory": memory}
+    if all(value is None for value in asked.values()):
         raise click.UsageError("say how much: --jobs, --workers, --cores or --memory")
+    if len(given := [f"--{key}" for key, value in asked.items() if value is not None]) > 1:
+        raise click.UsageError(f"{' and '.join(given)}: each says how much; give only one of them")
     with connected(name) as cluster:
         cluster.scale(workers, jobs or 0, memory, cores, group=group)
         if wait and cluster.plan:
             cluster.wait_for_workers(1.0)
-        told = asked(cluster)
-    if as_json:
-        print_json(told)
-    else:
-        click.echo(told["summary"])
+        print_request(cluster, as_json)

@@ -8,20 +8,13 @@ from pathlib import Path
 
 import click
 
-from jobclusters.call import Call
-from jobclusters.cli.options import (
-    chosen_system,
-    examples,
-    job_options,
-    json_option,
-    print_json,
-    system_option,
-)
+from jobclusters.api import read_job
+from jobclusters.batch.script import render
+from jobclusters.cli.options import chosen_system, examples, job_options, json_option, print_json, system_option
+from jobclusters.config.call import Call
 from jobclusters.errors import InvalidRequest
-from jobclusters.public import read_job
-from jobclusters.script import render
 
-#: What --diff without a value stands for.
+#: The value of --diff without one.
 SITE = "template"
 
 
@@ -56,7 +49,7 @@ def command(
 ) -> None:
     """Print the job script that a cluster would submit.
 
-    That needs neither the batch system nor a cluster. Where the scheduler's address will stand, the script says so.
+    That needs neither the batch system nor a cluster. A placeholder marks the place of the scheduler's address.
     """
     call = read_job(chosen_system(system, configuration), job, configuration)
     text = render(call.spec, call.dialect, call.template_dirs)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import click
 
-from jobclusters import config
 from jobclusters.cli.options import examples, json_option, print_json, print_table, system_option
-from jobclusters.sizes import Size
-from jobclusters.units import gigabytes
+from jobclusters.config import settings
+from jobclusters.spec.sizes import Size
+from jobclusters.spec.units import memory_text
 
 
 @click.command("sizes", epilog=examples("jobclusters sizes", "jobclusters sizes --system slurm --json"))
@@ -20,12 +20,12 @@ def command(system: str | None, as_json: bool) -> None:
 
     With --system, what comes with them on that batch system; else on all.
     """
-    sizes = config.sizes().values()
+    sizes = settings.sizes().values()
     if as_json:
         print_json([_facts(size, system) for size in sizes])
         return
     rows = [
-        (size.name, str(size.cores), gigabytes(size.memory), str(size.gpus or ""), _comes_with(size, system))
+        (size.name, str(size.cores), memory_text(size.memory), str(size.gpus or ""), _comes_with(size, system))
         for size in sizes
     ]
     print_table(rows, ("SIZE", "CORES", "MEMORY", "GPUS", "COMES WITH"))

@@ -1,4 +1,4 @@
-"""What a site has, as its batch system tells it: the words of discovery, without input or output."""
+"""The facts about a site: queues, nodes and GPUs, without input or output."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import ClassVar
 
-from jobclusters.dialect import Reply
+from jobclusters.dialects.base import Reply
 from jobclusters.errors import Unavailable
-from jobclusters.units import LEAST_JOB_MEMORY
+from jobclusters.spec.units import LEAST_JOB_MEMORY, Clock, parse_walltime
 
-#: What :attr:`FoundQueue.down` says where no node is up.
+#: :attr:`FoundQueue.down` if no node is up.
 ALL_DOWN = "all down"
 
 
@@ -28,9 +28,9 @@ class Shape:
     cores
         As the batch system counts them.
     memory
-        In bytes; None if it isn't told.
+        In bytes; None if unknown.
     gpus
-        Type and number of each kind; a type of "" is one that can't be asked for by name.
+        Type and number of each kind; a type of "" can't be requested by name.
     """
 
     cores: int
@@ -45,7 +45,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Cap:
-    """The most of a node that a job in a queue may have; None is no limit, memory is in bytes."""
+    """The most that a job in a queue may have of a node; None is no limit, memory is in bytes."""
 
     cores: int | None = None
     memory: int | None = None
@@ -53,7 +53,7 @@ class Cap:
     memory_per_core: int | None = None
 
     def of(self, shape: Shape) -> Shape:
-        """Give what is left of a node's shape.
+        """Limit a node's shape.
 
         >>> Cap(cores=32, gpus=0).of(Shape(64, 2**39, (("a100", 4),)))
         Shape(cores=32, memory=549755813888, gpus=())
@@ -68,7 +68,7 @@ class Cap:
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the site, and whether it takes jobs now."""
+    """A node of the site, and whether it starts jobs now."""
 
     shape: Shape
     up: bool = True
@@ -83,23 +83,23 @@ class FoundQueue:
     name
         As the batch system calls it.
     walltime
-        The longest; None if it isn't told.
+        The longest; None if unknown.
     nodes
-        How many nodes there are of each shape. Those that are down are left out, unless all are.
+        The number of nodes of each shape, without those that are down, unless all are.
     cap
-        What a job may have of one.
+        The most that a job may have of one.
     down
         ``"2 down"``, ``"all down"``; "" if none is.
     unsure
-        Whether there may be more than was found: nodes that are in use tell what is left, groups can't be looked up.
+        Whether there may be more: nodes in use show only the rest of their memory and GPUs, groups of hosts are hidden.
     default
         Whether jobs without a queue go there.
     preemptible
-        Whether its jobs make way for those of others.
+        Whether its jobs are preempted.
     allowed
-        Whether the one who asks may use it; None if that can't be told.
+        Whether the user may use it; None if unknown.
     remarks
-        What else there is to know of it, for people.
+        More for the user to read.
     """
 
     name: str
@@ -115,7 +115,7 @@ class FoundQueue:
 
     @property
     def offers(self) -> dict[Shape, int]:
-        """What jobs can have of nodes, and of how many."""
+        """What jobs can have of nodes, and the number of such nodes."""
         found: dict[Shape, int] = {}
         for shape, count in self.nodes.items():
             offer = self.cap.of(shape)
@@ -125,7 +125,7 @@ class FoundQueue:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was found.
+    """The facts about a site.
 
     Attributes
     ----------
@@ -134,13 +134,13 @@ class Facts:
     queues
         Those that take jobs, in the batch system's order. For this machine it is one without a name.
     left_out
-        A sentence for each queue, or question, that came to nothing.
+        A sentence for each queue, or question, without a result.
     settings
         For the batch system's section of ``jobqueue``.
     spot_qos
-        A quality of service whose jobs make way for others; "" if there is none.
+        A quality of service whose jobs are preempted; "" if there is none.
     commands
-        What was asked.
+        The commands with a result.
     """
 
     system: str
@@ -152,64 +152,51 @@ class Facts:
 
     @property
     def usable(self) -> tuple[FoundQueue, ...]:
-        """The queues for jobs that don't name one: preempted or down ones only where there are no others."""
+        """The queues for jobs that don't name one: preemptible or down ones only where there are no others."""
         open_ = self._open
         return tuple([queue for queue in open_ if not queue.preemptible] or open_)
 
     @property
     def spot(self) -> FoundQueue | None:
-        """The preemptible queue with most nodes, where there are others, too."""
+        """The preemptible queue with most nodes, if there are others, too."""
         spot = [queue for queue in self._open if queue not in self.usable]
         return max(spot, key=lambda queue: sum(queue.nodes.values())) if spot else None
 
     @property
     def _open(self) -> list[FoundQueue]:
-        sure = [queue for queue in self.queues if queue.allowed]
-        allowed = sure or [queue for queue in self.queues if queue.allowed is None]
+        allowed = [queue for queue in self.queues if queue.allowed]
+        allowed = allowed or [queue for queue in self.queues if queue.allowed is None]
         return [queue for queue in allowed if queue.down != ALL_DOWN] or allowed
 
 
 @dataclass(frozen=True)
-class Person:
-    """Who asks: queues may be for some people only."""
+class User:
+    """The user of this process, as a queue may be for some users only."""
 
-    user: str = ""
+    name: str = ""
     groups: frozenset[str] = frozenset()
 
 
 class Survey(ABC):
-    """The questions that tell what a batch system has, and what its replies to them say."""
+    """The commands that list a batch system's queues and nodes, and the parsers of their replies."""
 
     #: The dialect's name.
     system: ClassVar[str]
-    #: The commands, by what they tell; ``{user}`` in a word is the one who asks.
+    #: The commands, by their subject; ``{user}`` in a word is the user's name.
     questions: ClassVar[Mapping[str, tuple[str, ...]]]
-    #: Those without whose answers nothing can be said.
+    #: Those whose replies are required.
     needed: ClassVar[frozenset[str]] = frozenset()
 
     def more(self, replies: Mapping[str, Reply]) -> Mapping[str, tuple[str, ...]]:  # noqa: ARG002 -- few have more
-        """Give the questions that arise from the first answers."""
+        """Give the commands that follow from the first replies."""
         return MappingProxyType({})
 
-    def facts(self, replies: Mapping[str, Reply], person: Person) -> Facts:
-        """Read the replies.
-
-        Parameters
-        ----------
-        replies
-            To the questions, by what they tell.
-        person
-            Who asks.
-
-        Raises
-        ------
-        Unavailable
-            If a reply that's needed is none.
-        """
+    def facts(self, replies: Mapping[str, Reply], user: User) -> Facts:
+        """Read the replies, by their subject; raise Unavailable if a required one failed, or shows no queue."""
         for key in self.questions:
             if key in self.needed and not replies[key].ok:
                 raise Unavailable(replies[key].sentence())
-        found = self.read(replies, person)
+        found = self.read(replies, user)
         empty = [queue for queue in found.queues if not queue.nodes and not queue.unsure]
         found = replace(
             found,
@@ -217,18 +204,18 @@ class Survey(ABC):
             left_out=(*found.left_out, *(f"{queue.name}: no node is known to serve it" for queue in empty)),
         )
         if not found.queues:
-            told = "; ".join(found.left_out) or replies[min(self.needed)].words or "nothing"
-            asked = " and ".join(" ".join(self.questions[key]) for key in self.questions if key in self.needed)
-            raise Unavailable(f"{asked}: there is no queue that takes jobs. What was said: {told}")
+            words = "; ".join(found.left_out) or replies[min(self.needed)].words or "nothing"
+            commands = " and ".join(" ".join(self.questions[key]) for key in self.questions if key in self.needed)
+            raise Unavailable(f"{commands}: there is no queue that takes jobs. The replies: {words}")
         return replace(found, commands=tuple(" ".join(reply.argv) for reply in replies.values() if reply.ok))
 
     @abstractmethod
-    def read(self, replies: Mapping[str, Reply], person: Person) -> Facts:
-        """Read the replies, of which those that are needed are fine."""
+    def read(self, replies: Mapping[str, Reply], user: User) -> Facts:
+        """Read the replies; the required ones are fine."""
 
 
 def counted(nodes: Iterable[Node]) -> tuple[dict[Shape, int], str]:
-    """Count nodes by shape, and say how many are down; if all are, they are counted all the same.
+    """Count nodes by shape, and describe how many are down; down ones count only if all are.
 
     >>> counted([Node(Shape(4)), Node(Shape(4)), Node(Shape(8), up=False)])
     ({Shape(cores=4, memory=None, gpus=()): 2}, '1 down')
@@ -239,8 +226,30 @@ def counted(nodes: Iterable[Node]) -> tuple[dict[Shape, int], str]:
     return dict(Counter(node.shape for node in up or nodes)), down
 
 
+def known(allowed: Iterable[bool | None]) -> bool | None:
+    """Combine conditions of which all must hold; None is an unknown one.
+
+    >>> known([True, None, False]), known([True, None]), known([])
+    (False, None, True)
+    """
+    found = set(allowed)
+    return False if False in found else None if None in found else True
+
+
+def read_walltime(text: str | None, clock: Clock) -> timedelta | None:
+    """Read a walltime; None if there is none, or it can't be read.
+
+    >>> read_walltime("00:10:00", "seconds, MM:SS"), read_walltime("NONE", "seconds, MM:SS")
+    (datetime.timedelta(seconds=600), None)
+    """
+    try:
+        return parse_walltime(text, clock)
+    except ValueError:
+        return None
+
+
 def memory_of(size: int) -> int | None:
-    """Take an amount that no node can have for one that isn't told.
+    """Give None for an amount that no node can have, which is an unknown one.
 
     >>> memory_of(2**20), memory_of(2**30)
     (None, 1073741824)
@@ -249,17 +258,17 @@ def memory_of(size: int) -> int | None:
 
 
 def number(text: str | None) -> int | None:
-    """Read a whole number; None if it is none, such as ``UNLIMITED`` or ``-``.
+    """Read a whole number; None for other text, such as ``UNLIMITED`` or ``-``.
 
-    >>> number("64"), number("UNLIMITED"), number("32.000000")
-    (64, None, 32)
+    >>> number("64"), number("UNLIMITED"), number("32.000000"), number("²"), number("-1")
+    (64, None, 32, None, None)
     """
-    match = re.fullmatch(r"(\d+)(?:\.0*)?", (text or "").strip())
+    match = re.fullmatch(r"([0-9]{1,18})(?:\.0*)?", (text or "").strip())
     return int(match[1]) if match else None
 
 
 def plain(name: str) -> bool:
-    """Whether a queue's or type's name is one that a configuration can hold and a job script can print.
+    """Tell whether a configuration can hold, and a job script can print, this name of a queue or a type.
 
     >>> plain("gpu-a100.q"), plain("two words"), plain("$HOME")
     (True, False, False)
@@ -268,7 +277,7 @@ def plain(name: str) -> bool:
 
 
 def listed(text: str, most: int = 80) -> str:
-    """Shorten a list of names to what people read.
+    """Shorten a list of names for a message.
 
     >>> listed("alice,bob"), listed("alice,bob", 8)
     ('alice,bob', 'alice,...')

@@ -1,4 +1,4 @@
-"""From what nodes there are to sizes worth having names."""
+"""Makes sizes from the nodes of a site."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobclusters.discovery.facts import Facts, Shape
-from jobclusters.units import MIB
+from jobclusters.spec.units import MIB
 
 GB = 10**9
 #: Parts of a node, by name.
 PARTS = {"node": 1, "half-node": 2, "quarter-node": 4}
 _LABELS = {"node": "Node", "half-node": "Half a node", "quarter-node": "Quarter of a node"}
-#: Nodes whose memory differs by less, as a share, are of one make: what the system keeps is not the same on all.
-ALIKE = 0.05
-#: More makes of nodes than these nobody wants to choose from.
-MAKES = 4
+#: Nodes of one make differ in memory by at most this share: their systems reserve different amounts.
+MEMORY_TOLERANCE = 0.05
+#: Makes of nodes that get sizes.
+MOST_MAKES = 4
 
 
 @dataclass(frozen=True)
 class FoundSize:
-    """A size to write down: memory in bytes; a type of "" is one that can't be asked for."""
+    """A size: memory in bytes; a GPU type of "" can't be requested by name."""
 
     name: str
     label: str
@@ -32,21 +32,11 @@ class FoundSize:
 
 
 def find_sizes(facts: Facts) -> list[FoundSize]:
-    """Make sizes: a node, half and a quarter of it for each make of nodes, and some GPUs with their share of a node.
+    """Make sizes: a node, half and a quarter of it for each make of nodes, and GPUs with their share of a node.
 
-    The make that most nodes are of has the plain names; others say how large they are: ``node-64c-512g``. Nodes with
-    GPUs are cut by GPUs (``a100``, ``2xa100``, ...), unless there are no others. Where nodes of several makes have the
-    same GPUs, a size is what all of them can give.
-
-    Parameters
-    ----------
-    facts
-        Of the site.
-
-    Returns
-    -------
-    list of FoundSize
-        With unlike names and shapes, each of them one that a queue of ``facts.usable`` holds.
+    The make with most nodes has the plain names; others show their size: ``node-64c-512g``. Nodes with GPUs are divided
+    by GPUs (``a100``, ``2xa100``, ...), unless there are no others. If several makes have the same GPUs, the size fits
+    all of them. Names and shapes differ, and a queue of ``facts.usable`` holds each of them.
     """
     counts = _offers(facts)
     makes = _makes({shape: count for shape, count in counts.items() if not shape.gpus} or counts)
@@ -60,7 +50,7 @@ def find_sizes(facts: Facts) -> list[FoundSize]:
 
 
 def _offers(facts: Facts) -> dict[Shape, int]:
-    """Give what jobs can have of nodes: of each kind of node, the most that any queue gives."""
+    """Give what jobs can have of nodes, with their number: of each shape, the most that any queue allows."""
     offers: dict[Shape, Shape] = {}
     counts: dict[Shape, int] = {}
     for queue in facts.usable:
@@ -78,16 +68,16 @@ def _offers(facts: Facts) -> dict[Shape, int]:
 
 
 def _makes(counts: dict[Shape, int]) -> list[tuple[int, int]]:
-    """Give cores and memory of each make, that of most nodes first; of nodes that are alike, the least memory."""
+    """Give cores and least memory of each make, the one with most nodes first."""
     makes: list[tuple[int, int, int]] = []
     for shape, count in sorted(counts.items(), key=lambda item: (item[0].cores, item[0].memory or 0)):
         memory = shape.memory or 0
-        if makes and makes[-1][0] == shape.cores and memory <= makes[-1][1] * (1 + ALIKE):
+        if makes and makes[-1][0] == shape.cores and memory <= makes[-1][1] * (1 + MEMORY_TOLERANCE):
             makes[-1] = (shape.cores, makes[-1][1], makes[-1][2] + count)
         else:
             makes.append((shape.cores, memory, count))
     makes.sort(key=lambda make: (-make[2], -make[0], -make[1]))
-    return [(cores, memory) for cores, memory, _ in makes[:MAKES]]
+    return [(cores, memory) for cores, memory, _ in makes[:MOST_MAKES]]
 
 
 def _parts(makes: Iterable[tuple[int, int]]) -> Iterable[FoundSize]:
@@ -104,7 +94,7 @@ def _by_gpus(counts: dict[Shape, int]) -> Iterable[FoundSize]:
     kinds = sorted({kind for shape in with_gpus for kind, _ in shape.gpus})
     for kind in kinds:
         having = [(shape, count) for shape in with_gpus for each, count in shape.gpus if each == kind]
-        # Nodes with several types have less for each: they count only where there are no others.
+        # Nodes with several types have less for each: they count only if there are no others.
         having = [(shape, count) for shape, count in having if len(shape.gpus) == 1] or having
         for gpus in sorted({number for _, most in having for number in _numbers(most)}):
             shares = [
@@ -136,12 +126,12 @@ def _numbers(most: int) -> list[int]:
 
 
 def rounded(memory: int) -> int:
-    """Round down to what people write: whole GB, below 10 of them whole MB; 0 if it's too little for a worker.
+    """Round down to whole GB, below 10 GB to whole MB; 0 if it's too little for a worker.
 
     >>> rounded(268_435_456_000), rounded(2_147_483_648), rounded(1)
     (268000000000, 2147000000, 0)
     """
-    memory -= memory % MIB  # what is asked for is rounded up to whole MiB, and must not exceed what there is
+    memory -= memory % MIB  # requests are rounded up to whole MiB, and must not exceed the node
     unit = GB if memory >= 10 * GB else 10**6
     return memory // unit * unit if memory >= 10**8 else 0
 

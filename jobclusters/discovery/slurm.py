@@ -1,6 +1,6 @@
-"""What scontrol tells of a site. Manual: https://slurm.schedmd.com/scontrol.html.
+"""Reads a site's partitions and nodes from scontrol. Manual: https://slurm.schedmd.com/scontrol.html.
 
-What was recorded of SLURM 22.05 is in tests/replies/slurm/.
+tests/replies/slurm/ holds replies of SLURM 22.05.
 """
 
 from __future__ import annotations
@@ -8,32 +8,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from types import MappingProxyType
 
-from jobclusters.dialect import Reply
+from jobclusters.dialects.base import Reply
 from jobclusters.discovery.facts import (
     Cap,
     Facts,
     FoundQueue,
     Node,
-    Person,
     Shape,
     Survey,
+    User,
     counted,
+    known,
     listed,
     memory_of,
     number,
     plain,
+    read_walltime,
 )
-from jobclusters.units import MIB, UNLIMITED, parse_walltime
+from jobclusters.spec.units import MIB, UNLIMITED, Clock
 
 Fields = Mapping[str, str]
 
 _FIELD = re.compile(r"(?:^|\s)([A-Za-z][\w/:]*)=(.*?)(?=\s+[A-Za-z][\w/:]*=|\s*$)")
 _SETTING = re.compile(r"^(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
-_GPU = re.compile(r"gpu(?::([^:,()]+?))?(?::(\d+))?(?:\([^)]*\))?$")
-#: Flags of a node's state that mean: no job starts there. POWERED_DOWN is none, such a node wakes up for a job.
+_CLOCK: Clock = "minutes, MM:SS"
+_GPU = re.compile(r"gpu(?::([^:,()]+?))?(?::([0-9]+))?(?:\([^)]*\))?$")
+#: Flags in the state of a node that starts no job. A node that is POWERED_DOWN wakes up for a job.
 _DOWN = frozenset(
     {"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "FUTURE", "UNKNOWN", "INVAL", "INVALID_REG"}
     | {"NOT_RESPONDING"}
@@ -41,13 +43,13 @@ _DOWN = frozenset(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _PartitionedNode:
     node: Node
     partitions: frozenset[str]
 
 
 class SlurmSurvey(Survey):
-    """SLURM's partitions and nodes. Hidden ones, and those of other groups, scontrol doesn't show."""
+    """SLURM's partitions and nodes. scontrol shows neither hidden ones nor those of other groups."""
 
     system = "slurm"
     questions = MappingProxyType(
@@ -61,10 +63,10 @@ class SlurmSurvey(Survey):
     )
     needed = frozenset({"partitions", "nodes"})
 
-    def read(self, replies: Mapping[str, Reply], person: Person) -> Facts:
+    def read(self, replies: Mapping[str, Reply], user: User) -> Facts:
         """Read the replies."""
         settings = dict(_SETTING.findall(replies["settings"].out)) if replies["settings"].ok else {}
-        places = [place for line in _lines(replies["nodes"], "NodeName") if (place := _place(line))]
+        nodes = [node for line in _lines(replies["nodes"], "NodeName") if (node := _node(line))]
         partitions = _lines(replies["partitions"], "PartitionName")
         mine = [line.split("|") for line in replies["accounts"].out.splitlines() if replies["accounts"].ok]
         accounts = frozenset(words[0] for words in mine)
@@ -75,9 +77,9 @@ class SlurmSurvey(Survey):
             if why := _closed(fields):
                 left_out.append(f"{name}: {why}")
                 continue
-            preemptible = _preemptible(fields, partitions, places, settings)
-            own = {"Groups": person.groups, "Accounts": accounts, "Qos": quality}
-            queues.append(_queue(fields, places, settings, preemptible, _allowed(fields, own)))
+            preemptible = _preemptible(fields, partitions, nodes, settings)
+            own = {"Groups": user.groups, "Accounts": accounts, "Qos": quality}
+            queues.append(_queue(fields, nodes, settings, preemptible, _allowed(fields, own)))
         qos = _spot_qos(replies["qos"], quality) if "qos" in settings.get("PreemptType", "") else ""
         return Facts("slurm", tuple(queues), tuple(left_out), spot_qos=qos)
 
@@ -87,8 +89,8 @@ def _lines(reply: Reply, first: str) -> list[Fields]:
     return [each for each in fields if each[first]]
 
 
-def _place(fields: Fields) -> _Place | None:
-    """Read a node: what is set apart for the system (MemSpecLimit, CPUs of cores) isn't a job's."""
+def _node(fields: Fields) -> _PartitionedNode | None:
+    """Read a node without the memory and cores that are reserved for its system."""
     cores = number(fields.get("CPUEfctv")) or number(fields.get("CPUTot"))
     if not cores:
         return None
@@ -97,8 +99,8 @@ def _place(fields: Fields) -> _Place | None:
     memory = (number(fields.get("RealMemory")) or 0) - (number(fields.get("MemSpecLimit")) or 0)
     state = fields.get("State", "UNKNOWN")
     flags = set(re.split(r"[^A-Z_]+", state))
-    return _Place(
-        # What RealMemory isn't set to is 1: it isn't told then.
+    return _PartitionedNode(
+        # An unknown RealMemory is 1.
         Node(
             Shape(max(1, cores), memory_of(memory * MIB), _gpus(fields.get("Gres", ""))),
             up="*" not in state and not flags & _DOWN,
@@ -117,17 +119,19 @@ def _gpus(text: str) -> tuple[tuple[str, int], ...]:
     for item in re.split(r",(?![^(]*\))", text):
         if match := _GPU.fullmatch(item.strip()):
             kind, count = match[1] or "", match[2] or "1"
-            if kind.isdigit():  # gpu:4 has no type
-                kind, count = "", kind
-            if int(count) and (not kind or plain(kind)):
-                found[kind] = found.get(kind, 0) + int(count)
+            if (untyped := number(kind)) is not None:  # gpu:4 has no type
+                kind, amount = "", untyped
+            else:
+                amount = number(count) or 0
+            if amount and (not kind or plain(kind)):
+                found[kind] = found.get(kind, 0) + amount
     return tuple(found.items())
 
 
 def _closed(fields: Fields) -> str:
-    """Say why a partition isn't one for jobs of ours, if so."""
+    """Explain why a partition takes no jobs of workers; "" if it does."""
     if not plain(fields["PartitionName"]):
-        return "its name can't stand in a configuration"
+        return "a configuration can't hold its name"
     if fields.get("State", "UP") != "UP":
         return f"its state is {fields['State']}"
     for key, why in {"Hidden": "hidden", "RootOnly": "for root only", "ReqResv": "for reservations only"}.items():
@@ -139,28 +143,30 @@ def _closed(fields: Fields) -> str:
 
 
 def _queue(
-    fields: Fields, places: Iterable[_Place], settings: Fields, preemptible: bool, allowed: bool | None
+    fields: Fields, nodes: Iterable[_PartitionedNode], settings: Fields, preemptible: bool, allowed: bool | None
 ) -> FoundQueue:
     name = fields["PartitionName"]
-    memory, each = (_limit(key, fields, settings) for key in ("MaxMemPerNode", "MaxMemPerCPU"))
+    memory, per_core = (
+        number(fields.get(key)) or number(settings.get(key)) for key in ("MaxMemPerNode", "MaxMemPerCPU")
+    )
     cores = number(fields.get("MaxCPUsPerNode"))
-    nodes, down = counted(place.node for place in places if name in place.partitions)
+    shapes, down = counted(each.node for each in nodes if name in each.partitions)
     remarks = [
         f"for the {what} {listed(fields[key])} only"
         for key, what in {"AllowGroups": "groups", "AllowAccounts": "accounts", "AllowQos": "QOS"}.items()
         if _restricted(fields, key)
     ]
     remarks += [f"not for the accounts {listed(fields['DenyAccounts'])}"] if fields.get("DenyAccounts") else []
-    default = _time(fields.get("DefaultTime"))
+    default = read_walltime(fields.get("DefaultTime"), _CLOCK)
     if default is not None and default != UNLIMITED:
         remarks.append(f"a job without a walltime gets {fields['DefaultTime']}")
     if fields.get("QoS", "N/A") != "N/A":
         remarks.append(f"the QOS {fields['QoS']} may set narrower limits")
     return FoundQueue(
         name=name,
-        walltime=_time(fields.get("MaxTime")),
-        nodes=nodes,
-        cap=Cap(cores, memory and memory * MIB, memory_per_core=each and each * MIB),
+        walltime=read_walltime(fields.get("MaxTime"), _CLOCK),
+        nodes=shapes,
+        cap=Cap(cores, memory and memory * MIB, memory_per_core=per_core and per_core * MIB),
         down=down,
         default=fields.get("Default") == "YES",
         preemptible=preemptible,
@@ -169,44 +175,38 @@ def _queue(
     )
 
 
-def _limit(key: str, fields: Fields, settings: Fields) -> int | None:
-    return number(fields.get(key)) or number(settings.get(key))
-
-
-def _time(text: str | None) -> timedelta | None:
-    try:
-        return parse_walltime(text, "minutes, MM:SS")
-    except ValueError:  # NONE, or not told
-        return None
-
-
 def _restricted(fields: Fields, key: str) -> bool:
     return fields.get(key, "ALL") not in ("ALL", "(null)", "N/A", "")
 
 
 def _allowed(fields: Fields, own: Mapping[str, frozenset[str]]) -> bool | None:
-    """Tell whether somebody with these groups, accounts and QOS may use a partition."""
-    told: list[bool | None] = [True]
+    """Tell whether a user with these groups, accounts and QOS may use a partition."""
+    allowed: list[bool | None] = []
     for key, names in own.items():
         if _restricted(fields, f"Allow{key}"):
-            told.append(bool(names & set(fields[f"Allow{key}"].split(","))) if names else None)
+            allowed.append(bool(names & set(fields[f"Allow{key}"].split(","))) if names else None)
         if denied := set(fields.get(f"Deny{key}", "").split(",")) - {""}:
-            told.append(bool(names - denied) if names else None)
-    return False if False in told else None if None in told else True
+            allowed.append(bool(names - denied) if names else None)
+    return known(allowed)
 
 
-def _preemptible(fields: Fields, partitions: Iterable[Fields], places: Iterable[_Place], settings: Fields) -> bool:
-    """Tell whether jobs of another partition, which has some of the same nodes and goes first, drive jobs out."""
+def _preemptible(
+    fields: Fields, partitions: Iterable[Fields], nodes: Iterable[_PartitionedNode], settings: Fields
+) -> bool:
+    """Tell whether jobs of another partition, which shares nodes and has a higher tier, preempt this one's."""
     mode = fields.get("PreemptMode") or settings.get("PreemptMode", "OFF")
     if "partition_prio" not in settings.get("PreemptType", "") or mode == "OFF":
         return False
     name, tier = fields["PartitionName"], number(fields.get("PriorityTier")) or 0
     first = {each["PartitionName"] for each in partitions if (number(each.get("PriorityTier")) or 0) > tier}
-    return any(name in place.partitions and first & place.partitions for place in places)
+    return any(name in node.partitions and first & node.partitions for node in nodes)
 
 
 def _spot_qos(reply: Reply, mine: frozenset[str]) -> str:
-    """Find a QOS of the person's own that another one may preempt."""
+    """Find a QOS of the user that another one preempts."""
     lines = [line.split("|") for line in reply.out.splitlines() if reply.ok and "|" in line]
     preempted = [name for words in lines for name in words[1].split(",") if name and plain(name)]
     return next((name for name in preempted if not mine or name in mine), "")
+
+
+SURVEY = SlurmSurvey()

@@ -1,13 +1,13 @@
-"""Checks the way from this machine to a worker, and says what to set.
+"""Checks the way from this machine to a worker, and recommends settings.
 
-``examination.py`` looks at this machine, and then at a node, where ``probe.py`` runs in a worker's place; what is found
-is judged in the modules that are named after verdicts.
+``examination.py`` examines this machine, and then a node, where ``probe.py`` runs in a worker's place; the verdicts on
+the facts are in ``node_verdicts.py``.
 """
 
 from __future__ import annotations
 
-from jobclusters.doctor.directories import shared_directory
+from jobclusters.doctor.batchsystem import shared_directory
 from jobclusters.doctor.examination import examine
-from jobclusters.doctor.verdict import Verdict
+from jobclusters.doctor.report import Verdict
 
 __all__ = ["Verdict", "examine", "shared_directory"]

@@ -1,8 +1,8 @@
-"""What the doctor runs on a node in a worker's place: it looks around, and reports in three ways.
+"""The program that the doctor runs on a node in a worker's place: it collects facts, and reports them in three ways.
 
-Its source text goes into the job script and runs in the workers' Python, which may be another than ours: it needs the
+Its source text goes into the job script and runs in the workers' Python, which may be another one: it needs the
 standard library alone. The last argument is a question, as JSON; the answer goes over the network, into a file of the
-shared directory, and to the job's output. It is written for Python 3.6, so that one that is too old can say so.
+shared directory, and to the job's output. It is written for Python 3.6, so that one that is too old can report itself.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ import sys
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-#: What the line in the job's output begins with.
+#: The beginning of the line in the job's output.
 MARK = "jobclusters-probe: "
-#: Seconds that a connection may take.
-PATIENCE = 5.0
+#: Seconds for a connection.
+CONNECT_TIMEOUT = 5.0
 
 
 def _version(name: str) -> Dict[str, str]:
@@ -30,15 +30,15 @@ def _version(name: str) -> Dict[str, str]:
         return {"version": "", "error": f"{type(error).__name__}: {error}"}
 
 
-def _greeted(address: List[Any]) -> Tuple[str, Optional[float]]:
-    """Connect, and read the time there; give what went wrong, and by how much the clock here is ahead."""
+def _greet(address: List[Any]) -> Tuple[str, Optional[float]]:
+    """Connect, and read the time there; give the error, and by how much the clock here is ahead."""
     try:
-        with socket.create_connection((address[0], address[1]), PATIENCE) as connection:
+        with socket.create_connection((address[0], address[1]), CONNECT_TIMEOUT) as connection:
             before = time.time()
             line = connection.makefile().readline().split()
             after = time.time()
         if len(line) != 2 or line[0] != "jobclusters":
-            return "somebody else answered", None
+            return "another program answered", None
         return "", (before + after) / 2 - float(line[1])
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__, None
@@ -60,27 +60,41 @@ def _limit(which: int) -> List[Optional[int]]:
     return [None if value == resource.RLIM_INFINITY else value for value in resource.getrlimit(which)]
 
 
-def _listening(question: Dict[str, Any]) -> Optional[socket.socket]:
+def _bound(here: str, ports: List[int]) -> socket.socket:
+    """Take the first port of a range that is free."""
+    for port in range(ports[0], ports[1] + 1):
+        listener = socket.socket()
+        try:
+            listener.bind((here, port))
+        except OSError:
+            listener.close()
+            if port == ports[1]:
+                raise
+        else:
+            return listener
+    raise OSError("no ports")
+
+
+def _listen(question: Dict[str, Any]) -> Optional[socket.socket]:
     """Listen as a worker would: at the address that leads to the scheduler."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
-            way.connect((question["addresses"][0][0], 1))  # nothing is sent
+            way.connect((question["addresses"][0][0], 1))  # sends nothing
             here = way.getsockname()[0]
-        door = socket.socket()
-        door.bind((here, 0))
-        door.listen(1)
-        door.settimeout(PATIENCE)
+        listener = _bound(here, question["ports"])
+        listener.listen(1)
+        listener.settimeout(CONNECT_TIMEOUT)
     except OSError:
         return None
-    return door
+    return listener
 
 
-def look(question: Dict[str, Any]) -> Dict[str, Any]:
-    """Find out what the question asks for."""
+def collect(question: Dict[str, Any]) -> Dict[str, Any]:
+    """Collect the facts that the question asks for."""
     addresses = {}  # type: Dict[str, str]
     ahead = None  # type: Optional[float]
     for address in question["addresses"]:
-        wrong, offset = _greeted(address)
+        wrong, offset = _greet(address)
         addresses[f"{address[0]}:{address[1]}"] = wrong
         ahead = offset if ahead is None else ahead
     return {
@@ -104,7 +118,7 @@ def report(question: Dict[str, Any], found: Dict[str, Any]) -> None:
     text = json.dumps(found)
     for address in question["addresses"]:
         try:
-            with socket.create_connection((address[0], address[1]), PATIENCE) as connection:
+            with socket.create_connection((address[0], address[1]), CONNECT_TIMEOUT) as connection:
                 connection.sendall(text.encode() + b"\n")
             break
         except OSError:
@@ -121,11 +135,11 @@ def report(question: Dict[str, Any], found: Dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[-1])
-    looked = look(asked)
-    listening = _listening(asked)
+    collected = collect(asked)
+    listening = _listen(asked)
     if listening:
-        looked["listens"] = list(listening.getsockname())
-    report(asked, looked)
+        collected["listens"] = list(listening.getsockname())
+    report(asked, collected)
     if listening:
         with contextlib.suppress(OSError):  # the scheduler connects to workers, too
             listening.accept()[0].sendall(b"jobclusters\n")

@@ -1,4 +1,4 @@
-"""Sends the doctor's probe to a node as a job, and brings back what it found."""
+"""Sends the doctor's probe to a node as a job, and brings back its report."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from dataclasses import replace
 from glob import escape, glob
 from pathlib import Path
 
-from jobclusters.batchqueue import BatchQueue
-from jobclusters.commandqueue import Verbs
+from jobclusters.batch.base import BatchSystem
 from jobclusters.doctor import probe
-from jobclusters.doctor.report import Address, Outcome, knock, listening, probe_directory, read_output
+from jobclusters.doctor.report import Address, Outcome, call_probe, listening, probe_directory, read_output
 from jobclusters.errors import QueueError
-from jobclusters.janitor import Janitor
-from jobclusters.record import JobRecord
-from jobclusters.spec import JobSpec
+from jobclusters.jobs.record import ABSENCES, JobRecord
+from jobclusters.jobs.submitter import Submitter
+from jobclusters.registry.janitor import Janitor
+from jobclusters.spec.job_spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
-#: Seconds in which a job's last words arrive after its end: file systems of clusters are slow to show them.
-LAST_WORDS = 10.0
-#: Seconds in which the batch system should answer a submission.
-ANSWER = 60.0
-#: Seconds between two looks at the shared directory.
-LOOK = 0.2
+#: Seconds for a job's output to arrive after its end: file systems of clusters are slow to show it.
+OUTPUT_TIMEOUT = 10.0
+#: Seconds for the batch system's answer to a submission.
+SUBMIT_TIMEOUT = 60.0
+#: Seconds between two checks of the shared directory.
+LOOK_INTERVAL = 0.2
 
 
 class _Owner:
-    """Hears what a submission came to."""
+    """The owner of the probe's job, without workers or further jobs."""
 
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -44,11 +44,11 @@ class _Owner:
         self._outcome.error = str(error)
 
     def over(self, record: JobRecord) -> None:
-        """Do nothing: who waits looks at the states."""
+        """Do nothing: :func:`_wait` polls the state."""
 
 
 async def send_probe(
-    verbs: Verbs,
+    batch_system: BatchSystem,
     spec: JobSpec,
     render: Callable[[JobSpec], str],
     *,
@@ -56,125 +56,149 @@ async def send_probe(
     addresses: Sequence[Address],
     files: Sequence[str],
     wait: float,
+    ports: tuple[int, int] | None = None,
+    absent_after: float = 60.0,
 ) -> Outcome:
     """Run a probe in a job, and clean up, whatever happens.
 
     Parameters
     ----------
-    verbs
-        The batch system, or this machine's queue.
-    spec
-        Of a worker's job, which the probe takes the place of.
-    render
-        Prints its script.
+    batch_system, spec, render
+        Of a worker's job, in whose place the probe runs.
     directory
-        What should be shared with the nodes: the probe gets a directory in it.
-    addresses
-        Of this machine, for the probe to try; port 0 takes any.
-    files
-        Which it should be able to read there.
+        Shared with the nodes: the probe gets a directory in it.
+    addresses, files
+        Addresses of this machine, of which port 0 takes any, and files that the probe tries.
     wait
         Seconds to wait for its report.
+    ports
+        Those at which it may listen, as workers do; None leaves the choice to the node.
+    absent_after
+        Seconds after which a job that the batch system's answers don't hold counts as gone.
     """
     outcome = Outcome()
     token = secrets.token_hex(8)
     async with AsyncExitStack() as stack:
         # On the way out: the job first, then what it may still write to.
         place = stack.enter_context(probe_directory(directory, token))
-        ports = [await stack.enter_async_context(listening(each, outcome, token)) for each in addresses]
+        asked = [await stack.enter_async_context(listening(each, outcome, token)) for each in addresses]
         question = {
             "token": token,
-            "addresses": ports,
+            "addresses": asked,
             "directory": str(place),
             "files": list(files),
+            "ports": list(ports or (0, 0)),
             "packages": ["dask", "distributed", "jobclusters"],
         }
         record = JobRecord("probe", 0, probing(spec, question))
-        await stack.enter_async_context(_queued(verbs, render, record, outcome, token))
-        await _wait(verbs, record, outcome, place, token, time.monotonic() + wait)
+        await stack.enter_async_context(_queued(batch_system, render, record, outcome, token))
+        await _wait(batch_system, record, outcome, place, token, time.monotonic() + wait, absent_after)
     return outcome
 
 
+#: What is in the working directory is found last, as by workers.
+_FIRST = 'import sys\nsys.path.sort(key=lambda entry: entry == "")\n'
+
+
 def probing(spec: JobSpec, question: Mapping[str, object]) -> JobSpec:
-    """Put the probe into a worker's place: the same Python in the same surroundings, with another program."""
-    source = Path(probe.__file__).read_text(encoding="utf-8")
+    """Put the probe into a worker's place: the same Python in the same environment, with another program."""
+    source = _FIRST + Path(probe.__file__).read_text(encoding="utf-8")
     return replace(
         spec,
         job_name="doctor",
         worker_name="probe",
         python=(*spec.python, "-c", source),
-        worker_command=("probe",),  # with all that follows, arguments of the program
+        worker_command=("probe",),  # an argument of the program, like all that follows
         worker_args=(json.dumps(question),),
         processes=1,
         versions=None,
         hands_over=False,
+        guards=False,
+        scratch=False,
         lifetime=None,
     )
 
 
 @asynccontextmanager
 async def _queued(
-    verbs: Verbs, render: Callable[[JobSpec], str], record: JobRecord, outcome: Outcome, token: str
+    batch_system: BatchSystem, render: Callable[[JobSpec], str], record: JobRecord, outcome: Outcome, token: str
 ) -> AsyncIterator[None]:
-    """Submit the job; cancel it on the way out, and remove its output. The janitor does so if this process dies."""
-    janitor = Janitor(verbs.dialect.name, getattr(verbs, "token", ""))
-    queue = BatchQueue(verbs, render, _Owner(outcome), janitor, token)
-    queue.submit(record)
-    settling = asyncio.ensure_future(queue.settle())
+    """Submit the job; at the end cancel it, and remove its output. The janitor does so if this process dies."""
+    janitor = Janitor(batch_system.dialect.name, getattr(batch_system, "token", ""))
+    submitter = Submitter(batch_system, render, _Owner(outcome), janitor, token)
+    submitter.submit([record])
+    settling = asyncio.ensure_future(submitter.settle())
     try:
         # Not wait_for(): until Python 3.12 a cancellation that comes with the answer was lost there.
-        answered, _ = await asyncio.wait([settling], timeout=ANSWER)
+        answered, _ = await asyncio.wait([settling], timeout=SUBMIT_TIMEOUT)
         if not answered:
-            outcome.error = f"{verbs.dialect.title} has not answered the submission within {ANSWER:g} s"
+            outcome.error = f"{batch_system.dialect.title} has not answered the submission within {SUBMIT_TIMEOUT:g} s"
         yield
     finally:
         settling.cancel()
-        if not await queue.close():
-            janitor.goodbye()
-        # Grid Engine has another file beside the job's output; both are named after the job.
-        around = os.path.join(os.getcwd(), record.spec.log_directory or "")
-        named = glob(os.path.join(escape(around), f"{escape(record.job_name)}*")) if record.job_name else []
-        for name in {*_outputs(verbs, record), *named}:
+        if not await submitter.close([record]):
+            await janitor.goodbye()
+        # Grid Engine writes another file beside the job's output; both are named after the job.
+        parent = os.path.join(os.getcwd(), record.spec.log_directory or "")
+        named = glob(os.path.join(escape(parent), f"{escape(record.job_name)}*")) if record.job_name else []
+        # A file that a directive names for all jobs is the user's.
+        shared = batch_system.dialect.shares_log_files(record.spec.directives)
+        for name in {*([] if shared else _outputs(batch_system, record)), *named}:
             with suppress(OSError):
                 os.unlink(name)
 
 
-def _outputs(verbs: Verbs, record: JobRecord) -> list[str]:
+def _outputs(batch_system: BatchSystem, record: JobRecord) -> list[str]:
     if record.job_id is None:
         return []
-    return verbs.log_files(record.job_id, record.spec.log_directory, record.job_name)
+    spec = record.spec
+    return batch_system.log_files(record.job_id, spec.log_directory, record.job_name, spec.directives)
 
 
-async def _wait(verbs: Verbs, record: JobRecord, outcome: Outcome, place: Path, token: str, deadline: float) -> None:
-    """Wait for the report, and for the job's output, which some batch systems show only when it has ended."""
+async def _wait(
+    batch_system: BatchSystem,
+    record: JobRecord,
+    outcome: Outcome,
+    place: Path,
+    token: str,
+    deadline: float,
+    absent_after: float,
+) -> None:
+    """Wait for the report, and for the job's output, which some batch systems show only at its end."""
     outcome.job_id = record.job_id or ""
     asked = 0.0
     while not outcome.error and not outcome.complete and time.monotonic() < deadline:
         with suppress(OSError):
             outcome.take((place / "found").read_bytes(), token, "directory")
-        read_output(_outputs(verbs, record), outcome, token)
-        if outcome.found is not None and outcome.back is None and (door := outcome.found["listens"]):
-            outcome.back = await knock(str(door[0]), int(door[1]))
-        if outcome.hopeless(verbs.dialect.never):
+        read_output(_outputs(batch_system, record), outcome, token)
+        outcome.output = outcome.output and batch_system.dialect.own_output(outcome.output)
+        if outcome.found is not None and outcome.back is None and (address := outcome.found["listens"]):
+            outcome.back = await call_probe(str(address[0]), int(address[1]))
+        if outcome.hopeless(batch_system.dialect.never):
             return
         now = time.monotonic()
-        if now - asked >= verbs.interval and not outcome.status.state.ended:
-            outcome.status, asked = await _status(verbs, record, outcome.status), now
+        if now - asked >= batch_system.interval and not outcome.status.state.ended:
+            outcome.status, asked = await _status(batch_system, record, outcome.status, absent_after), now
             if outcome.status.state.ended:
-                deadline = min(deadline, time.monotonic() + LAST_WORDS)
-        await asyncio.sleep(LOOK)
+                deadline = min(deadline, time.monotonic() + OUTPUT_TIMEOUT)
+        await asyncio.sleep(LOOK_INTERVAL)
 
 
-async def _status(verbs: Verbs, record: JobRecord, before: JobStatus) -> JobStatus:
-    """Ask how the job stands; no answer is no news, and a job that isn't known is gone if it's so twice."""
+async def _status(batch_system: BatchSystem, record: JobRecord, before: JobStatus, absent_after: float) -> JobStatus:
+    """Poll the job; no answer changes nothing, and the end of an absent one is looked up, once, before it counts."""
     job_id = str(record.job_id)
     try:
-        status = (await verbs.states([job_id])).get(job_id)
-        record.missing = 0 if status else record.missing + 1
-        if status is None:
-            status = before if record.missing < 2 else JobStatus(JobState.GONE)
-        if status.state.ended:
-            status = await verbs.detail(job_id) or status
+        status = (await batch_system.states([job_id])).get(job_id)
+        if status is not None:
+            record.listed()
+            return await batch_system.detail(job_id) or status if status.state.ended else status
+        gone = record.absent(time.monotonic(), absent_after)
+        if (
+            record.missing == ABSENCES
+            and (detail := await batch_system.detail(job_id)) is not None
+            and detail.state.ended
+        ):
+            return detail
     except QueueError:
         return before
-    return status
+    return JobStatus(JobState.GONE) if gone else before

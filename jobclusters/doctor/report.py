@@ -1,4 +1,4 @@
-"""What became of a probe, and the ways in which its report comes: network, shared directory, the job's output."""
+"""The outcome of a probe, and the ways of its report: network, shared directory, the job's output."""
 
 from __future__ import annotations
 
@@ -7,19 +7,58 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jobclusters.doctor import probe
 from jobclusters.state import JobState, JobStatus
 
-#: Seconds in which the probe should answer.
-KNOCK = 3.0
-#: Bytes of a job's output that are looked at.
-TAIL = 64 * 1024
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of a check.
+
+    Attributes
+    ----------
+    check
+        Its name.
+    verdict
+        "unchecked" if nothing could be found out.
+    says
+        The facts, in a clause.
+    do
+        What to do about it; "" if it is ok.
+    """
+
+    check: str
+    verdict: Literal["ok", "wrong", "unchecked"]
+    says: str
+    do: str = ""
+
+
+def ok(check: str, says: str) -> Verdict:
+    """All is well."""
+    return Verdict(check, "ok", says)
+
+
+def wrong(check: str, says: str, do: str) -> Verdict:
+    """Something is to be done."""
+    return Verdict(check, "wrong", says, do)
+
+
+def unchecked(check: str, says: str) -> Verdict:
+    """Nothing was found out."""
+    return Verdict(check, "unchecked", says)
+
+
+#: Seconds for the probe's answer.
+CALL_TIMEOUT = 3.0
+
+#: Bytes of a job's output that are read.
+TAIL_BYTES = 64 * 1024
 
 #: An address, and its port.
 Address = tuple[str, int]
@@ -27,22 +66,22 @@ Address = tuple[str, int]
 
 @dataclass
 class Outcome:
-    """What became of a probe.
+    """The outcome of a probe.
 
     Attributes
     ----------
     found
-        What it reported; None if it didn't.
+        Its report; None without one.
     back
-        What went wrong when this machine connected to the probe; "" if nothing did, None if it wasn't tried.
+        The error when this machine connected to the probe; "" for none, None if it wasn't tried.
     by
         The ways in which the report came: "network", "directory", "output".
     error
-        What the batch system said if it refused the job, or nobody answered; "" otherwise.
+        The batch system's words if it refused the job or didn't answer; "" otherwise.
     job_id, status
         Of the job.
     output
-        The end of what the job printed; None if there is no such file here.
+        The end of the job's output; None without a file here.
     """
 
     found: dict[str, Any] | None = None
@@ -62,14 +101,14 @@ class Outcome:
         return seen | {"output"} <= self.by
 
     def hopeless(self, never: Collection[str]) -> bool:
-        """Whether there will be no report: the job can't start, or has failed and said why."""
+        """Whether there will be no report: the job can't start, or has failed and printed why."""
         status = self.status
         if status.state is JobState.PENDING:
             return status.reason in never
         return status.state is JobState.FAILED and self.found is None and bool(self.output)
 
     def take(self, text: str | bytes, token: str, by: str) -> None:
-        """Take a report, if it is the probe's."""
+        """Accept a report, if it is the probe's."""
         with suppress(ValueError):
             found = json.loads(text)
             if isinstance(found, dict) and found.get("token") == token:
@@ -79,7 +118,7 @@ class Outcome:
 
 @asynccontextmanager
 async def listening(address: Address, outcome: Outcome, token: str) -> AsyncIterator[Address]:
-    """Answer with the time, and take reports."""
+    """Answer connections with the time, and accept reports."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, ValueError):
@@ -95,48 +134,43 @@ async def listening(address: Address, outcome: Outcome, token: str) -> AsyncIter
         server.close()
 
 
-async def knock(host: str, port: int) -> str:
-    """Connect to the probe, and give what went wrong."""
+async def call_probe(host: str, port: int) -> str:
+    """Connect to the probe, and give the error; "" for none."""
     try:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), KNOCK)
-        greeting = await asyncio.wait_for(reader.readline(), KNOCK)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CALL_TIMEOUT)
+        greeting = await asyncio.wait_for(reader.readline(), CALL_TIMEOUT)
         writer.close()
     except asyncio.TimeoutError:
         return "timed out"
     except OSError as error:
         return error.strerror or str(error)
-    return "" if greeting.startswith(b"jobclusters") else "somebody else answered"
+    return "" if greeting.startswith(b"jobclusters") else "another program answered"
 
 
-class probe_directory:  # noqa: N801 -- it is used as contextlib's are
-    """The probe's directory, which is gone afterwards, as is the one around it if it's new."""
-
-    def __init__(self, directory: str, token: str) -> None:
-        self._around = Path(directory)
-        self._path = self._around / f"doctor-{token}"
-        self._token = token
-        self._new = False
-
-    def __enter__(self) -> Path:
-        self._new = not self._around.exists()
-        self._around.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.mkdir(mode=0o700)
-        (self._path / "token").write_text(self._token)
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
-        if self._new:
-            with suppress(OSError):  # somebody else has begun to use it
-                self._around.rmdir()
+@contextmanager
+def probe_directory(directory: str, token: str) -> Iterator[Path]:
+    """Give the probe's directory, removed at the end, as is its parent if it is new."""
+    parent = Path(directory)
+    path = parent / f"doctor-{token}"
+    new = not parent.exists()
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.mkdir(mode=0o700)
+    try:
+        (path / "token").write_text(token)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # another cluster has begun to use it
+                parent.rmdir()
 
 
 def read_output(names: Sequence[str], outcome: Outcome, token: str) -> None:
-    """Look for the report in what the job has printed so far."""
+    """Search the job's output so far for the report."""
     texts = []
     for name in names:
         with suppress(OSError), open(name, "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             texts.append(file.read().decode(errors="replace"))
     outcome.output = "\n".join(texts) if texts else None
     for line in (outcome.output or "").splitlines():

@@ -59,7 +59,7 @@ def jupyter(tmp_path_factory):
         "DASK_CONFIG": str(home / "dask"),
         "DASK_JOBCLUSTERS__LOCAL__CORES": "3",  # the same on any machine
         "DASK_JOBCLUSTERS__LOCAL__MEMORY": "3 GiB",
-        "DASK_DISTRIBUTED__DASHBOARD__LINK": "/proxy/{port}/status",  # as docs/notebooks.md says
+        "DASK_DISTRIBUTED__DASHBOARD__LINK": "/proxy/{port}/status",  # as docs/dashboard.md says
         "DASK_JOBQUEUE__LOCAL__SCHEDULER_OPTIONS": "{'dashboard_address': ':0'}",  # the usual port may be taken
     }
     options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={TOKEN}"]

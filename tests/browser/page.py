@@ -55,7 +55,7 @@ class Page:
         return drawn and ("| Idle" in self.text("#jp-main-statusbar") or self._find(".kernel_idle_icon"))
 
     def text(self, css):
-        """Read what stands there, "" if it isn't there (yet)."""
+        """Read its text; "" if it isn't there (yet)."""
         return "\n".join(element.text for element in self._find(css))
 
     def open_tab(self, name):
@@ -99,6 +99,26 @@ class Page:
                 .then(async answer => arguments[0](`${answer.status} ${await answer.text()}`));
         """
         return self.driver.execute_async_script(follow)
+
+    def value(self, label):
+        """Read a field of the widget."""
+        (field,) = self.driver.find_elements(
+            "xpath", f"//*[contains(@class,'jobclusters')]//label[text()='{label}']/..//input"
+        )
+        return field.get_attribute("value")
+
+    def scrolls(self):
+        """Name the parts of the widget, and those around it, that have a horizontal scroll bar."""
+        look = """
+            const widget = document.querySelector('.jobclusters'), found = [];
+            const around = [];
+            for (let each = widget; each && !each.matches('.jp-Cell'); each = each.parentElement) around.push(each);
+            for (const each of [...around, ...widget.querySelectorAll('*')])
+                if (['auto', 'scroll'].includes(getComputedStyle(each).overflowX) && each.scrollWidth > each.clientWidth)
+                    found.push(`${each.className}: ${each.scrollWidth} > ${each.clientWidth}`);
+            return found;
+        """
+        return self.driver.execute_script(look)
 
     def picture(self, name, css):
         """Take a picture of a part of the page, where pictures are wanted."""

@@ -28,7 +28,7 @@ def use_widget(page):
     until(lambda: "No jobs yet." in page.text(".jobclusters-jobs"), "a widget without jobs")
     page.enter("Number", 4)
     page.click("scale")
-    until(lambda: "4 jobs" in page.text(".jobclusters-said"), "the button's answer")
+    until(lambda: "4 jobs" in page.text(".jobclusters-message"), "the button's answer")
     until(lambda: states(page) == ["PENDING"] + ["RUNNING"] * 3, "three jobs that run and one that waits")
     until(lambda: sum(row["Workers"] == "1" for row in page.rows()) == 3, "their workers")
 
@@ -42,10 +42,17 @@ def test_the_widget_in_jupyterlab(open_notebook):
     assert (waiting["Reason"], waiting["Time left"], waiting["Workers"]) == ("Resources", "", "")
     page.picture("jobs", ".jobclusters")
 
+    assert page.value("Number") == "4", "what is in force: a click on Scale cancels nothing"
+    page.driver.set_window_size(1000, 1000)
+    for tab in ("Status", "Jobs"):
+        page.open_tab(tab)
+        until(lambda: not page.scrolls(), f"all of {tab} in 1000 pixels: {page.scrolls()}", 20)
+    page.driver.set_window_size(1300, 1100)
+
     page.enter("Minimum", 3)
     page.enter("Maximum", 2)
     page.click("adapt")
-    until(lambda: "the minimum, 3 jobs, is above the maximum" in page.text(".jobclusters-said"), "the refusal")
+    until(lambda: "the minimum, 3 jobs, is above the maximum" in page.text(".jobclusters-message"), "the refusal")
     page.enter("Minimum", 1)
     page.click("adapt")
     until(lambda: "1 to 2 jobs" in page.text(".jobclusters"), "the group's mode")
@@ -60,7 +67,7 @@ def test_the_widget_in_jupyterlab(open_notebook):
     page.picture("wait", ".jp-CodeCell:nth-of-type(2)")
     page.open_tab("Jobs")
     page.run_cell(2)
-    until(lambda: "The cluster is closed." in page.text(".jobclusters-said"), "the end")
+    until(lambda: "The cluster is closed." in page.text(".jobclusters-message"), "the end")
     assert page.driver.find_element("css selector", ".jobclusters-scale").get_attribute("disabled")
 
 

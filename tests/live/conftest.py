@@ -25,6 +25,7 @@ LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
+    config.addinivalue_line("markers", "queues: needs queues, which not every batch system has")
     config.addinivalue_line("markers", "breaks: stops the batch system's daemon for a while")
     config.addinivalue_line("markers", "long: takes minutes, mostly of waiting, on nodes that no other test uses")
 
@@ -52,6 +53,8 @@ def _asked_for(item):
         return False
     ours = "lever" in item.fixturenames or item.get_closest_marker("containers")
     gpus = "gpus" in item.fixturenames
+    if item.get_closest_marker("queues") and name in SYSTEMS and not SYSTEMS[name].queues:
+        return False
     return (LEVERS or not ours) and (not gpus or name not in SYSTEMS or SYSTEMS[name].setting("GPU"))
 
 
@@ -96,7 +99,9 @@ def keywords(system, shared):
 
     def merge(**others):
         both = [*system.keywords.get("job_extra_directives", ()), *others.pop("job_extra_directives", ())]
-        merged = {**system.keywords, "log_directory": str(shared / "logs"), **others}
+        # On a busy machine a worker may take longer to start than the minute that Dask allows.
+        given = {"log_directory": str(shared / "logs"), "death_timeout": int(PATIENCE)}
+        merged = {**system.keywords, **given, **others}
         if not merged.keys() & {"cores", "worker_size", "worker_cpu"}:
             merged |= {"cores": 1}
         if "cores" in merged:
@@ -123,7 +128,7 @@ def make(system, keywords):
 @pytest.fixture
 def look(system):
     """Follow a cluster's jobs with the batch system's own commands."""
-    return lambda cluster: system.seen(cluster.engine.queue._token)
+    return lambda cluster: system.seen(cluster.pool.token)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The batch systems as the live tests see them: asked by their own commands, apart from what jobclusters reads.
 
-SLURM's and Grid Engine's are run in containers by every ``make test``. PBS's and LSF's come from the transcripts of
+SLURM's, Grid Engine's, HTCondor's and OAR's are run in containers by every ``make test``. PBS's and LSF's come from the transcripts of
 OpenPBS 23.06 and openlava 4.0 and from the manuals, and wait for a site that runs them.
 """
 
@@ -12,7 +12,7 @@ import re
 import subprocess
 from abc import ABC, abstractmethod
 
-from jobclusters.clusters import CLUSTERS
+from jobclusters.cluster.systems import CLUSTERS
 
 Jobs = dict[str, str]
 #: More cores than any node has.
@@ -35,15 +35,22 @@ class System(ABC):
     probe: str
     #: Directives with which jobs stay pending.
     held: tuple[str, ...]
-    #: What it says to a queue that it doesn't have.
+    #: Whether it has queues; what it says to one that it doesn't have.
+    queues = True
     no_queue: str
-    #: Keywords of a job that can never start, and how that is told.
+    #: Whether it tells users which queues there are.
+    lists_queues = True
+    #: Keywords of a job that can never start, and the reason that shows it.
     impossible: dict[str, object] = {"cores": TOO_MANY}
     never: str
     #: Whether it remembers how jobs ended.
     remembers = True
+    #: Whether a cancelled job is warned before it is killed: otherwise what it holds is computed again.
+    warns = True
     #: Whether a job's output can be read while it runs.
     shows_output = True
+    #: Whether it notices a node that freezes with its connections open.
+    notices_frozen = True
     #: States of jobs that are about to end, or have.
     over: frozenset[str]
     #: In ci/*-docker: the container of the daemon that answers the commands, how many nodes the queue has, what stands
@@ -52,6 +59,8 @@ class System(ABC):
     again = ""
     nodes = 0
     prefix = ""
+    #: The type of their GPUs.
+    gpu = "v100"
 
     def setting(self, name, default=None):
         """Read ``JOBCLUSTERS_LIVE_<NAME>_<SYSTEM>``, else ``JOBCLUSTERS_LIVE_<NAME>``."""
@@ -80,11 +89,15 @@ class System(ABC):
 
     @abstractmethod
     def cancel(self, job_id):
-        """Cancel one job, as somebody else may."""
+        """Cancel one job, as another user may."""
 
     @abstractmethod
     def may_run_again(self, job_id):
         """Tell whether it would run this job again if its node failed."""
+
+    def submission(self, job_id):
+        """Name the submission that a job came from."""
+        return re.match(r"\d+", job_id)[0]
 
     def living(self, token):
         """Give the ids of the jobs that are pending or running."""
@@ -145,7 +158,7 @@ class Sge(System):
     probe = "qconf"
     held = ("-h",)
     no_queue = 'unknown queue "nosuch"'
-    # Unless it is told to look, it takes every job, and says of none that it can never start.
+    # Unless it is configured to check, it takes every job, and reports of none that it can never start.
     impossible = {"cores": TOO_MANY, "job_extra_directives": ["-w e"]}
     never = "no suitable queues"
     over = frozenset("dz")
@@ -171,7 +184,7 @@ class Sge(System):
 
     @staticmethod
     def _elements(tasks):
-        """Read ``3``, or ``1-3:1,7`` as it stands at arrays that have ended."""
+        """Read ``3``, or ``1-3:1,7`` as arrays have it that have ended."""
         for part in tasks.split(","):
             first, _, last = part.partition(":")[0].partition("-")
             yield from (f".{index}" for index in range(int(first), int(last or first) + 1)) if part else [""]
@@ -250,4 +263,75 @@ class Lsf(System):
         return "re-runnable" in re.sub(r"\n {21}", "", call("bjobs", "-l", job_id)).lower()
 
 
-SYSTEMS: dict[str, System] = {system.name: system for system in (Slurm(), Sge(), Pbs(), Lsf())}
+class Oar(System):
+    name = "oar"
+    probe = "oarsub"
+    held = ("--hold",)
+    no_queue = "queue 'nosuch' does not exist"
+    lists_queues = False
+    never = "There are not enough resources for your request"
+    over = frozenset("FTE")
+    warns = False
+    daemon = "server"
+    again = "-t idempotent"
+    # Jobs stay running there.
+    notices_frozen = False
+    nodes = 2
+
+    @property
+    def keywords(self):
+        return {**super().keywords, "memory_per_core_property_name": self.setting("MEMORY", "not_applicable")}
+
+    def jobs(self, token, *, ended=False):
+        chosen = f"job_user = '{getpass.getuser()}' and job_name like '%{token}%'"
+        lines = [line.split() for line in call("oarstat", "--format", "2", "--sql", chosen).splitlines()[2:]]
+        return {job_id: letter for job_id, letter, *_ in lines if ended or letter not in "TE"}
+
+    def submission(self, job_id):
+        return re.search(r"job_array_id = (\d+)", call("oarstat", "-f", "-j", job_id))[1]
+
+    def cancel(self, job_id):
+        call("oardel", job_id)
+
+    def may_run_again(self, job_id):
+        return re.search(r"types = .*idempotent", call("oarstat", "-f", "-j", job_id))
+
+    def nodes_up(self):
+        return all(line.endswith(("Alive", ":")) for line in call("oarnodes", "-s").splitlines())
+
+
+class Htcondor(System):
+    name = "htcondor"
+    probe = "condor_submit"
+    held = ("hold = True",)
+    queues = False
+    never = "can never start: the batch system says no machine of the pool can run it"
+    over = frozenset({"X", "C"})
+    daemon = "schedd"
+    # Once a job runs, HTCondor goes by the connection to its node alone, which stays open.
+    notices_frozen = False
+    nodes = 2
+    gpu = "a100-sxm4-40gb"
+
+    def jobs(self, token, *, ended=False):
+        columns = ("-af:,", "ClusterId", "ProcId", "JobStatus", "JobBatchName")
+        which = ["-constraint", f'regexp("{token}", JobBatchName)']
+        text = call("condor_q", *which, *columns)
+        if ended:
+            text = call("condor_history", *which, "-limit", "5000", *columns) + text
+        lines = [[field.strip() for field in line.split(",")] for line in text.splitlines()]
+        # Those that have ended stay for a while, for others to read how.
+        return {f"{job}.{proc}": "UIRXCH>S"[int(state)] for job, proc, state, _ in lines if ended or state != "4"}
+
+    def cancel(self, job_id):
+        call("condor_rm", job_id)
+
+    def may_run_again(self, job_id):
+        """All may, unless the job says otherwise."""
+        return "NumShadowStarts" not in call("condor_q", job_id, "-af", "PeriodicRemove")
+
+    def nodes_up(self):
+        return len(call("condor_status", "-constraint", "PartitionableSlot", "-af", "Machine").split()) == self.nodes
+
+
+SYSTEMS: dict[str, System] = {system.name: system for system in (Slurm(), Sge(), Htcondor(), Oar(), Pbs(), Lsf())}

@@ -40,6 +40,8 @@ def queue_of(system, job_id):
     """Ask the batch system for a job's queue."""
     if system.name == "slurm":
         return call("squeue", "-h", "-o", "%P", "-j", job_id).strip()
+    if system.name == "oar":
+        return re.search(r"queue = (\S+)", call("oarstat", "-f", "-j", job_id))[1]
     return re.search(r"^hard_queue_list: +(\S+)", call("qstat", "-j", job_id.partition(".")[0]), re.MULTILINE)[1]
 
 
@@ -62,19 +64,21 @@ def test_jobs_run_and_impossible_ones_are_refused(system, written, make, look):
 
 @pytest.mark.containers
 def test_a_size_of_the_site_gets_its_queue(system, written, shared, look):
-    cluster = system.cluster(worker_size="v100", log_directory=str(shared), n_jobs=1)
+    cluster = system.cluster(worker_size=system.gpu, log_directory=str(shared), n_jobs=1)
     try:
         seen = look(cluster)
         cluster.wait_for_workers(1, timeout=PATIENCE)
         (job_id,) = seen.living()
-        assert queue_of(system, job_id) == {"slurm": "normal", "sge": "all.q"}[system.name]
+        if system.queues:
+            assert queue_of(system, job_id) == {"slurm": "normal", "sge": "all.q", "oar": "default"}[system.name]
     finally:
         cluster.close()
 
 
 @pytest.mark.containers
 def test_what_our_containers_have(system, written):
-    assert {"node", "half-node", "quarter-node", "v100", "2xv100", "4xv100"} <= set(list_sizes())
+    gpus = {system.gpu, f"2x{system.gpu}", f"4x{system.gpu}"}
+    assert {"node", "half-node", "quarter-node", *gpus} <= set(list_sizes())
     with pytest.raises(InvalidRequest, match="no listed queue holds the job"):
         job_script(system.name, worker_cpu=65)
     if system.name == "slurm":
@@ -83,7 +87,11 @@ def test_what_our_containers_have(system, written):
             assert f"#SBATCH --partition={queue}\n" in job_script("slurm", worker_size=size)
         script = job_script("slurm", worker_size="v100", walltime="00:30:00", worker_is_spot=True)
         assert "#SBATCH --partition=spot\n" in script
-    else:
+    elif system.name == "oar":
+        script = job_script("oar", worker_size="v100", worker_is_spot=True)
+        for line in ("-l /nodes=1/gpu=1,", "-q besteffort", "-p \"memcore>=4054 AND gpu_model='v100'\""):
+            assert f"#OAR {line}" in script
+    elif system.name == "sge":
         script = job_script("sge", worker_size="quarter-node")
         for line in ("-q all.q", "-pe smp 8", "-l h_vmem="):
             assert f"#$ {line}" in script

@@ -16,10 +16,12 @@ import pytest
 from distributed import Client
 from distributed.core import Status
 
-from jobclusters import Cluster, JobsFailed, QueueError, finding
-from jobclusters.connected import ConnectedCluster
-from jobclusters.entry import Phase, Standing
-from jobclusters.registry import directory, names
+from jobclusters import Cluster, JobsFailed, QueueError
+from jobclusters.cluster.connected import ConnectedCluster
+from jobclusters.registry import liveness
+from jobclusters.registry.files import ORDER, SECURITY
+from jobclusters.registry.names import directory, names
+from jobclusters.registry.record import SILENCE_TIMEOUT, Liveness, Phase
 
 from .systems import call
 from .tools import PATIENCE, until
@@ -34,7 +36,7 @@ def place(shared):
     path = shared / "noted"
     with dask.config.set({"jobclusters.directory": str(path)}):
         yield path
-        left = [file.name for file in path.rglob("*") if file.suffix in (".pem", ".pickle")]
+        left = [file.name for file in path.rglob("*") if file.suffix == ".pem" or file.name in (ORDER, SECURITY)]
         assert left == []
     until(lambda: not any("jobclusters.head" in line for line in _mine()))
 
@@ -127,8 +129,8 @@ def notebook(system, keywords, place, name):
 
 
 def standing(name):
-    found = asyncio.run(finding.look(directory(name)))
-    return found and found.standing
+    found = asyncio.run(liveness.check(directory(name)))
+    return found and found.liveness
 
 
 def test_drill_notebook_killed_and_reconnected(head, notebook, seen, name):
@@ -152,11 +154,11 @@ def test_drill_notebook_killed_and_reconnected(head, notebook, seen, name):
         scheduler = client.run_on_scheduler(lambda: os.uname().nodename)
     assert scheduler != os.uname().nodename
     mine.close()
-    assert standing(name) is Standing.RUNNING
+    assert standing(name) is Liveness.RUNNING
     other.shutdown_on_close = True
     other.close()  # the second ends it
     seen.until_gone()
-    assert directory(name).entry().why.startswith("closed by process")
+    assert directory(name).record().why.startswith("closed by process")
 
 
 def _held(system):
@@ -181,16 +183,16 @@ def test_drill_head_lost(system, head, seen, keywords, how, name):
     other = head()
     other.add_group("waiting", n_jobs=1, **keywords(job_name=f"live-{name}", **_held(system)))
     until(lambda: len(seen.living()) == 3)
-    entry = directory(name).entry()
-    assert seen.heads.living() == [entry.job_id]
+    record = directory(name).record()
+    assert seen.heads.living() == [record.job_id]
     if how == "cancelled":
-        system.cancel(entry.job_id)
+        system.cancel(record.job_id)
     else:
         with Client(cluster) as client, suppress(Exception):
             client.run_on_scheduler(_die)
     seen.until_gone()
     until(lambda: cluster.status is other.status is Status.closed)
-    ended = directory(name).entry()
+    ended = directory(name).record()
     assert ended.phase is Phase.ENDED
     assert "its head" in ended.why
     assert "its head" in repr(cluster)
@@ -216,7 +218,7 @@ def test_drill_login_node_reboots(head, notebook, seen, place, name):
         if process.pid == first.pid:
             for each in [*process.children(), process]:
                 each.kill()
-    assert standing(name) is Standing.GONE
+    assert standing(name) is Liveness.GONE
     with head(head="process", scheduler_cpu=None, scheduler_memory=None) as cluster:
         assert not isinstance(cluster, ConnectedCluster)
         assert not set(before) & set(seen.workers.living())
@@ -227,11 +229,11 @@ def test_drill_idle_with_pending_jobs(system, head, seen, keywords, name):
     cluster = head(n_jobs=1, idle_timeout="15 s", scheduler_size="medium", scheduler_cpu=None, scheduler_memory=None)
     cluster.add_group("waiting", n_jobs=1, **keywords(job_name=f"live-{name}", **_held(system)))
     if system.name == "slurm":
-        shown = call("scontrol", "show", "job", directory(name).entry().job_id)
+        shown = call("scontrol", "show", "job", directory(name).record().job_id)
         assert "NumCPUs=2 " in shown
         assert "Requeue=0" in shown
     until(lambda: cluster.status is Status.closed)
-    assert directory(name).entry().why == "there was no work for 15 seconds (idle_timeout)"
+    assert directory(name).record().why == "there was no work for 15 seconds (idle_timeout)"
     seen.until_gone()
 
 
@@ -243,29 +245,31 @@ def test_drill_notebook_killed_while_the_head_waits(system, head, notebook, seen
         shutdown_on_close=not stays,
     )
     until(seen.heads.living)
-    until(lambda: directory(name).entry().job_id)
+    until(lambda: directory(name).record().job_id)
     first.kill()
     if stays:
         first.wait()
-        assert standing(name) is Standing.STARTING
+        assert standing(name) is Liveness.STARTING
         (job,) = seen.heads.living()
         system.cancel(job)
     seen.until_gone()
-    until(lambda: asyncio.run(finding.find(directory(name))).standing is Standing.ENDED)
+    # Where the batch system lists no job that never ran, its absence counts once it has lasted.
+    ended = lambda: asyncio.run(liveness.check_and_sweep(directory(name))).liveness is Liveness.ENDED  # noqa: E731
+    until(ended, SILENCE_TIMEOUT + PATIENCE)
 
 
 def test_drill_a_directory_that_the_nodes_do_not_see(head, seen, tmp_path, name):
     with dask.config.set({"jobclusters.directory": str(tmp_path)}):
         with pytest.raises(QueueError, match=r"Do all nodes see .* If not, set jobclusters\.directory"):
             head()
-        assert standing(name) is Standing.ENDED
+        assert standing(name) is Liveness.ENDED
     seen.until_gone()
 
 
 def test_drill_nodes_without_the_commands(head, seen, name):
     with pytest.raises(JobsFailed, match=r"is not on the PATH of \S+, where the head runs: .* head='detached'"):
         head(job_script_prologue=["export PATH=/nowhere"])
-    assert standing(name) is Standing.ENDED
+    assert standing(name) is Liveness.ENDED
     seen.until_gone()
 
 
@@ -274,7 +278,7 @@ def test_drill_names_of_heads_on_this_machine(head, seen, name):
     none = {"scheduler_cpu": None, "scheduler_memory": None}
     with head(head="detached", n_jobs=1, **none) as cluster:
         cluster.wait_for_workers(1, timeout=PATIENCE)
-        psutil.Process(directory(name).entry().pid).kill()
+        psutil.Process(directory(name).record().pid).kill()
         until(lambda: cluster.status is Status.closed)
     seen.until_gone()
     assert names() == [name]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from jobclusters import finding
-from jobclusters.entry import Standing
-from jobclusters.registry import directory
+from jobclusters.registry import liveness
+from jobclusters.registry.names import directory
+from jobclusters.registry.record import Liveness
 
 from .test_head import _held, head, name, place, seen, standing  # noqa: F401 -- fixtures
 from .tools import PATIENCE, until
@@ -16,7 +16,7 @@ ONLY = "slurm"  # Grid Engine doesn't tell that a job ended with its node
 
 def test_drill_head_node_lost(system, head, seen, name, keywords, lever):  # noqa: F811 -- the fixtures
     cluster = head()
-    node = directory(name).entry().host
+    node = directory(name).record().host
     away = keywords(job_name=f"live-{name}", job_extra_directives=[f"--exclude={node}"])
     cluster.add_group("away", n_jobs=1, **away)
     cluster.add_group("waiting", n_jobs=1, **keywords(job_name=f"live-{name}", **_held(system)))
@@ -25,6 +25,6 @@ def test_drill_head_node_lost(system, head, seen, name, keywords, lever):  # noq
     cluster.periodic_callbacks["view"].stop()  # this process is as good as gone, too: it must not clear up
     lever("kill", node)
     until(lambda: not seen.living())
-    assert standing(name) in (Standing.GONE, Standing.ENDED)  # the worker may have ended before it could note it
-    asyncio.run(finding.find(directory(name)))
-    assert "NODE_FAIL" in directory(name).entry().why
+    assert standing(name) in (Liveness.GONE, Liveness.ENDED)  # the worker may have ended before it could note it
+    asyncio.run(liveness.check_and_sweep(directory(name)))
+    assert "NODE_FAIL" in directory(name).record().why

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from jobclusters import credentials
-from jobclusters.credentials import FILES
+from jobclusters.registry import credentials
+from jobclusters.registry.credentials import FILES
 
 from .tools import PATIENCE, until
 
-#: What somebody else tries; it notes what worked.
+#: What another user tries; it notes what worked.
 OTHER_USER = """\
 import getpass, json, os
 from contextlib import suppress

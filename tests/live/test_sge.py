@@ -14,7 +14,7 @@ from .tools import PATIENCE, until
 ONLY = "sge"
 
 
-def test_a_job_in_error_state_is_told_and_does_not_stay(make, look, shared):
+def test_a_job_in_error_state_is_reported_and_does_not_stay(make, look, shared):
     (shared / "closed").mkdir(mode=0o500)
     cluster = make(log_directory=str(shared / "closed"), n_jobs=1)
     seen = look(cluster)

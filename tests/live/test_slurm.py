@@ -49,8 +49,14 @@ def test_the_call_of_the_slides(shared, look):
 def test_a_cluster_inside_a_job_is_no_part_of_it(make, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "31")
-    monkeypatch.setenv("SBATCH_PARTITION", "nosuch")
     cluster = make(queue=None, n_jobs=1)
+    cluster.wait_for_workers(1, timeout=PATIENCE)
+
+
+@pytest.mark.containers
+def test_what_the_script_asks_for_wins_over_the_environment(make, monkeypatch):
+    monkeypatch.setenv("SBATCH_PARTITION", "nosuch")
+    cluster = make(queue="normal", n_jobs=1)
     cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
@@ -63,13 +69,13 @@ def test_spot_asks_for_its_queue(make, look):
 
 
 @pytest.mark.containers
-def test_a_time_that_no_node_of_the_partition_gives_is_told(make):
+def test_a_time_that_no_node_of_the_partition_gives_is_reported(make):
     cluster = make(queue="debug", walltime="10:00:00", n_jobs=1)
     with pytest.raises(JobsFailed, match="can never start: the batch system says PartitionTimeLimit"):
         cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
-def test_a_log_directory_that_the_node_cannot_write_is_told(make, shared):
+def test_a_log_directory_that_the_node_cannot_write_is_reported(make, shared):
     (shared / "closed").mkdir(mode=0o500)
     cluster = make(log_directory=str(shared / "closed"), n_jobs=1)
     with pytest.raises(JobsFailed, match="log directory or the working directory can't be used"):
@@ -77,7 +83,7 @@ def test_a_log_directory_that_the_node_cannot_write_is_told(make, shared):
 
 
 @pytest.mark.containers
-def test_a_job_out_of_memory_is_told(make):
+def test_a_job_out_of_memory_is_reported(make):
     hog = f"{sys.executable} -c 'x = bytearray(10**9); import time; time.sleep(60)'"
     cluster = make(cores=1, memory="100 MB", job_script_prologue=[hog + " || exit 9"], n_jobs=1)
     with pytest.raises(JobsFailed, match="more memory than the job has"):

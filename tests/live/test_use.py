@@ -15,7 +15,7 @@ from .tools import PATIENCE, until
 
 
 def test_ten_jobs_give_the_right_result_and_are_gone_after_close(make, look):
-    cluster = make(worker_size="medium")
+    cluster = make()
     seen = look(cluster)
     cluster.scale(jobs=10)
     with Client(cluster) as client:
@@ -23,7 +23,7 @@ def test_ten_jobs_give_the_right_result_and_are_gone_after_close(make, look):
         assert len(seen.living()) == 10
         assert len(seen.arrays()) == 1, "ten jobs are one array"
         assert client.submit(sum, client.map(lambda x: x * x, range(100))).result() == 328350
-        assert all(info["nthreads"] == 2 for info in client.scheduler_info(n_workers=-1)["workers"].values())
+        assert all(info["nthreads"] == 1 for info in client.scheduler_info(n_workers=-1)["workers"].values())
         until(lambda: {status.state for status in cluster.jobs.values()} == {JobState.RUNNING})
         assert all(status.node for status in cluster.jobs.values())
     cluster.close()
@@ -65,8 +65,8 @@ def test_jobs_are_found_by_name(make, look):
     seen = look(cluster)
     until(lambda: len(seen.living()) == 3)
     cluster.wait_for_workers(3, timeout=PATIENCE)
-    [name] = {record.job_name for record in cluster.engine.queue.records.values()}
-    found = cluster.sync(cluster.engine.verbs.find, name)
+    [name] = {record.job_name for record in cluster.pool.records.values()}
+    found = cluster.sync(cluster.pool.batch_system.find, name)
     assert sorted(found) == sorted(cluster.jobs)
 
 
@@ -81,7 +81,8 @@ def test_what_jobs_print_can_be_read(system, make, look):
     assert all("hello from " in text for text in logs.values())
 
 
-def test_drill_bad_queue_is_told_in_the_systems_own_words(system, make, look, drill):
+@pytest.mark.queues
+def test_drill_bad_queue_is_reported_in_the_systems_own_words(system, make, look, drill):
     cluster = make(queue="nosuch")
     cluster.scale(jobs=2)
     with pytest.raises(Refused, match=system.no_queue):
@@ -90,7 +91,7 @@ def test_drill_bad_queue_is_told_in_the_systems_own_words(system, make, look, dr
     drill.report(look(cluster), asked=0)
 
 
-def test_drill_job_that_can_never_start_is_told(system, make, look, drill):
+def test_drill_job_that_can_never_start_is_reported(system, make, look, drill):
     cluster = make(**system.impossible)
     seen = look(cluster)
     cluster.scale(jobs=1)
@@ -100,7 +101,7 @@ def test_drill_job_that_can_never_start_is_told(system, make, look, drill):
     drill.report(seen, asked=0, extra=1)
 
 
-def test_drill_missing_python_is_told_with_node_and_log(system, make, look, drill, messages):
+def test_drill_missing_python_is_reported_with_node_and_log(system, make, look, drill, messages):
     cluster = make(python="/no/such/python")
     seen = look(cluster)
     cluster.scale(jobs=1)

@@ -42,14 +42,14 @@ class Seen:
         return found
 
     def ever(self):
-        """Give the ids of all jobs that there ever were, as far as anybody knows."""
+        """Give the ids of all jobs that there ever were, as far as is known."""
         found = self._ever | self.system.jobs(self.token, ended=True).keys()
         # SLURM remembers the elements of an array that were cancelled together while they were pending as one job.
         return found - {_number(job_id) for job_id in found if job_id != _number(job_id)}
 
     def arrays(self):
         """Give the numbers of the submissions that the living came from."""
-        return {_number(job_id) for job_id in self.living()}
+        return {self.system.submission(job_id) for job_id in self.living()}
 
 
 def _number(job_id):
@@ -75,7 +75,7 @@ class Drill:
 
 
 class Messages(logging.Handler):
-    """What the package said. Not caplog: Dask silences its handler together with its own."""
+    """The package's log. Not caplog: Dask silences its handler together with its own."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -102,13 +102,13 @@ def hold_results(client, count=20):
 
 def count_questions(monkeypatch, cluster, verb):
     """Count from now on how often a cluster's engine asks its batch system for something."""
-    verbs = cluster.engine.verbs
-    original = getattr(verbs, verb)
+    batch_system = cluster.pool.batch_system
+    original = getattr(batch_system, verb)
     asked = []
 
     async def counting(*args):
         asked.append(time.monotonic())
         return await original(*args)
 
-    monkeypatch.setattr(verbs, verb, counting)
+    monkeypatch.setattr(batch_system, verb, counting)
     return asked

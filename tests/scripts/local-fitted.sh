@@ -4,15 +4,33 @@
 #JOB --memory=20480M
 #JOB --gpus=2
 
-handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
+# Workers import modules from there: Dask would also take a directory that another user has made.
+scratch=${TMPDIR:-/tmp}/dask-scratch-space-$(id -u)
+mkdir -m 700 "$scratch" 2>/dev/null || { [ ! -L "$scratch" ] && [ -O "$scratch" ] && chmod 700 "$scratch"; } ||
+  scratch=$(mktemp -d "$scratch-XXXXXX")
+export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+try: import jobclusters.preload
+except ImportError:
+    preload = sys.argv.index("jobclusters.preload") - 1
+    del sys.argv[preload : preload + 4]
+import runpy
+del sys.argv[:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
 name=dask-worker
 workers=
 trap 'kill -TERM $workers 2>/dev/null' TERM INT
 gpus=${CUDA_VISIBLE_DEVICES:-0,1}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
-  CUDA_VISIBLE_DEVICES=$gpu python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 3 --memory-limit 9216MiB --preload "$handover" --preload-nanny "$handover" --nanny --resources GPU=1 --death-timeout 60 --dashboard-address 127.0.0.1:0 &
+  CUDA_VISIBLE_DEVICES=$gpu python -c "$start" python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 3 --memory-limit 9216MiB --preload jobclusters.preload --preload-nanny jobclusters.preload --nanny --resources GPU=1 --death-timeout 60 --no-dashboard --dashboard-address 127.0.0.1:0 &
   workers="$workers $!"
   number=$((number + 1))
 done

@@ -10,10 +10,19 @@
 #$ -notify
 
 began=$(date +%s)
-# Python runs this first, and then the worker.
-checked='
-import logging, platform, runpy, sys
-import distributed
+# Workers import modules from there: Dask would also take a directory that another user has made.
+scratch=${TMPDIR:-/tmp}/dask-scratch-space-$(id -u)
+mkdir -m 700 "$scratch" 2>/dev/null || { [ ! -L "$scratch" ] && [ -O "$scratch" ] && chmod 700 "$scratch"; } ||
+  scratch=$(mktemp -d "$scratch-XXXXXX")
+export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+import logging, platform, distributed
 here, there = (platform.python_version(), distributed.__version__), ("3.12.1", "2026.8.0")
 same = here[0].split(".")[:2] == there[0].split(".")[:2] and here[1] == there[1]
 logging.getLogger("distributed.worker").log(
@@ -21,11 +30,30 @@ logging.getLogger("distributed.worker").log(
     "Python %s and distributed %s here, Python %s and distributed %s at the scheduler: %s",
     *here, *there, "they match" if same else "tasks may fail, so give both the same software",
 )
-del sys.argv[0]
+import runpy
+del sys.argv[:3]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '
 export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
 export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
+# With OpenSSL 3.4 and newer a TLS connection fails for an error that another has left, unless that is taken away first.
+export JOBCLUSTERS_GUARD='
+import ssl
+from contextlib import suppress
+def dask_setup(_):
+    without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def guard(call):
+        def guarded(*args, **kwargs):
+            with suppress(ssl.SSLError): without.load_verify_locations(cadata=b"0")
+            return call(*args, **kwargs)
+        return guarded
+    names = ("do_handshake", "read", "write", "send", "unwrap")
+    calls = {name: guard(getattr(ssl.SSLSocket, name)) for name in names}
+    if ssl.OPENSSL_VERSION_INFO >= (3, 4):
+        ssl.SSLContext.sslsocket_class = type("GuardedSocket", (ssl.SSLSocket,), calls)
+'
+guard='import os; exec(os.environ.get("JOBCLUSTERS_GUARD", ""))'
+export DASK_DISTRIBUTED__NANNY__PRELOAD=$guard
 # dask-cuda would take all of the node's.
 export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 name=dask-worker
@@ -35,7 +63,7 @@ trap 'kill -TERM $workers 2>/dev/null' TERM INT
 # All processes get these, some more than once, and are to go on: this shell alone heeds them, and ends by them at last.
 warned=
 trap '' USR1 USR2
-"$(command -v apptainer || command -v singularity || echo apptainer)" exec --nv /images/rapids.sif python -c "$checked" dask cuda worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --resources GPU=1 --death-timeout 60 --dashboard-address 127.0.0.1:0 &
+"$(command -v apptainer || command -v singularity || echo apptainer)" exec --nv /images/rapids.sif python -c "$start" python -m dask cuda worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --preload "$guard" --resources GPU=1 --death-timeout 60 --no-dashboard --dashboard-address 127.0.0.1:0 &
 workers=$!
 trap '[ "$warned" ] || { warned=USR1; kill -TERM $workers 2>/dev/null; }' USR1
 trap '[ "$warned" ] || { warned=USR2; kill -TERM $workers 2>/dev/null; }' USR2

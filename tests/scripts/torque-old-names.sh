@@ -5,8 +5,27 @@
 #PBS -l walltime=00:30:00
 #PBS -m e
 
+cd "${PBS_O_INITDIR:-${PBS_O_WORKDIR:-.}}" || echo "working in $PWD" >&2
 module load python
-handover='from contextlib import suppress
-with suppress(ImportError): from jobclusters.handover import dask_setup, dask_teardown'
+# Workers import modules from there: Dask would also take a directory that another user has made.
+scratch=${TMPDIR:-/tmp}/dask-scratch-space-$(id -u)
+mkdir -m 700 "$scratch" 2>/dev/null || { [ ! -L "$scratch" ] && [ -O "$scratch" ] && chmod 700 "$scratch"; } ||
+  scratch=$(mktemp -d "$scratch-XXXXXX")
+export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+try: import jobclusters.preload
+except ImportError:
+    preload = sys.argv.index("jobclusters.preload") - 1
+    del sys.argv[preload : preload + 4]
+import runpy
+del sys.argv[:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
 name=dask-worker
-exec python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 3686MiB --preload "$handover" --preload-nanny "$handover" --nanny --death-timeout 60 --dashboard-address 127.0.0.1:0 --lifetime 55m
+exec python -c "$start" python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 3686MiB --preload jobclusters.preload --preload-nanny jobclusters.preload --nanny --death-timeout 60 --no-dashboard --dashboard-address 127.0.0.1:0 --lifetime 55m

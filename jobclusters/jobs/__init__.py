@@ -1,0 +1,1 @@
+"""All jobs of one cluster, from submit to end."""

@@ -1,0 +1,1 @@
+"""How scheduler, workers and clients reach each other: interfaces, TLS, links."""

@@ -1,0 +1,1 @@
+"""Decides how many jobs there should be, and which go; pure."""

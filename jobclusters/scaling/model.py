@@ -1,0 +1,163 @@
+"""The scaler's view of jobs and work, its limits, and its decisions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from jobclusters.scaling.history import Needs
+from jobclusters.state import JobState
+
+
+@dataclass(frozen=True)
+class JobSnapshot:
+    """What is known of a job at a moment; times are seconds of one clock.
+
+    Attributes
+    ----------
+    name, number
+        Of the job; a higher number is younger.
+    state
+        Of the job.
+    busy
+        Whether any of its workers has work.
+    held
+        Bytes of results that its workers hold.
+    idle_since
+        Since when all its workers have been without work; None while they aren't, or before there are any.
+    handover_at
+        From when on it hands over, as its walltime ends; None if it has none, or hasn't started.
+    leaves_at
+        When its workers leave by themselves.
+    """
+
+    name: str
+    number: int
+    state: JobState
+    busy: bool = False
+    held: int = 0
+    idle_since: float | None = None
+    handover_at: float | None = None
+    leaves_at: float | None = None
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether any of its workers is registered."""
+        return self.busy or self.held > 0 or self.idle_since is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue. The batch system's answer may be older than what the job's workers do."""
+        return self.state is not JobState.RUNNING and not self.has_workers
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a decision depends on; times are seconds of one clock.
+
+    Attributes
+    ----------
+    tasks
+        Tasks that could run now: those that run, and those that are ready.
+    seconds
+        Of one thread, that these will take; those whose durations aren't known aren't among them.
+    unknown
+        Tasks of kinds that none of has run yet.
+    rate
+        Tasks that became ready per second, steadily, for about as long as a new job would wait.
+    leaving
+        Jobs that are to leave, and still have work to finish; but for those that hand over as their walltime
+        ends: like them, their replacements aren't counted.
+    jobs
+        All wanted jobs, without those that are to leave.
+    wait
+        Seconds until a job that is asked for now has its workers, as observed; 0.0 while nothing is known.
+    needs
+        What the decisions before found: moments, and the jobs that had something to do then.
+    core_hours
+        Spent until now.
+    stopped
+        Why nothing is submitted any more; "" while it is.
+    """
+
+    tasks: int = 0
+    seconds: float = 0.0
+    unknown: int = 0
+    rate: float = 0.0
+    leaving: int = 0
+    jobs: Sequence[JobSnapshot] = ()
+    wait: float = 0.0
+    needs: Needs = ()
+    core_hours: float = 0.0
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How to scale.
+
+    Attributes
+    ----------
+    threads, cores, memory
+        Of a job; memory is what its workers may use, in bytes.
+    minimum, maximum
+        Jobs to have at least and at most. A job about to end isn't counted: its replacement is.
+    target_duration
+        Seconds in which the work should be done, once jobs have started.
+    patience
+        Seconds for which demand must stay low before a pending job is given up, where time is preferred.
+    idle
+        Seconds for which fewer jobs must have been enough before idle ones go.
+    max_pending
+        Jobs that may wait at once; None for no limit.
+    max_core_hours
+        To spend at most; None for no limit.
+    prefer
+        ``"time"`` lets pending jobs wait on for a while, and keeps one job over short pauses; with ``"core-hours"`` all
+        go as soon as there is no work for them.
+    """
+
+    threads: int
+    cores: int
+    memory: int
+    minimum: int = 0
+    maximum: int = 100
+    target_duration: float = 5.0
+    patience: float = 120.0
+    idle: float = 2.0
+    max_pending: int | None = None
+    max_core_hours: float | None = None
+    prefer: str = "time"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, and because of what.
+
+    Attributes
+    ----------
+    submit
+        How many jobs to ask for.
+    cancel, retire
+        Names of pending jobs to give up, and of running ones to let go; of these, busy ones finish first.
+    need
+        Jobs that would have something to do now, within the limits.
+    because
+        A sentence.
+    """
+
+    submit: int = 0
+    cancel: tuple[str, ...] = ()
+    retire: tuple[str, ...] = ()
+    need: int = 0
+    because: str = ""
+
+
+class Step(NamedTuple):
+    """A decision that changed something, or found another need or that work began or ended: when, which group, why."""
+
+    time: datetime
+    group: str
+    decision: Decision

@@ -1,0 +1,233 @@
+"""Decides which jobs come and go. Pure: a snapshot in, a decision and its reason out.
+
+The rules, in the order in which they matter; docs/scaling.md explains them with pictures, and says what each is worth:
+
+1. A job is worth asking for if there will be work left for it when it starts. A rise of up to a tenth of what there is
+   must last for a minute.
+2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
+3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
+4. Busy jobs go when fewer have been enough for a minute: they get no new tasks, and finish what they have.
+5. A job whose walltime ends before a new one would start is no supply: its replacement is asked for now, and it hands
+   over when that is there (:mod:`jobclusters.scaling.handover`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from jobclusters.scaling.handover import handing_over
+from jobclusters.scaling.history import highest, lowest, pause
+from jobclusters.scaling.model import Decision, JobSnapshot, Policy, Snapshot
+from jobclusters.spec.units import counted
+from jobclusters.state import JobState
+
+#: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
+FULL = 0.6
+#: The share by which demand varies where work is steady, and the seconds for which a rise of no more than that must
+#: last, or any fall before busy jobs get no more tasks.
+NOISE, STEADY = 0.1, 60.0
+#: Seconds that a task is believed to take before one of its kind was seen (as in Dask). Where no job runs it is at
+#: least this share of the wait: learning it one wait later would be dear.
+UNKNOWN, UNKNOWN_SHARE = 0.5, 0.1
+#: Seconds that a job must be able to run, of what is left of the budget.
+LEAST_RUN = 60.0
+
+
+def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
+    """Decide which jobs come and go.
+
+    Parameters
+    ----------
+    snapshot
+        The jobs, the work and what was needed before.
+    policy
+        The limits, and what is preferred.
+    now
+        The moment, in seconds of the snapshot's clock.
+    """
+    jobs = _count(snapshot, now)
+    need, worth, because = _need(jobs, snapshot, policy)
+    ask = worth
+    if worth <= (1 + NOISE) * jobs.supply:
+        ask = min(worth, max(jobs.supply, policy.minimum, lowest(snapshot.needs, STEADY, now, need)))
+        because += f", not all of them needed for {STEADY:g} s yet" * (ask < worth)
+    if policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours:
+        decision = _give_up(jobs, policy, need)
+    elif ask > jobs.supply:
+        decision = _grow(jobs, snapshot, policy, ask - jobs.supply, need, because)
+    elif need < len(snapshot.jobs):
+        decision = _shrink(jobs, snapshot, policy, now, need, because)
+    else:
+        decision = Decision(need=need, because=because)
+    if not jobs.due:
+        return decision
+    going = {*decision.cancel, *decision.retire}
+    due = tuple(handing_over((job for job in snapshot.jobs if job.name not in going), snapshot.wait, now))
+    if not due:
+        return decision
+    because = f"{decision.because}; {len(due)} hand over, as their walltime ends"
+    return replace(decision, retire=decision.retire + due, because=because)
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """All jobs, sorted and counted once: there may be thousands, and this is done each second.
+
+    Attributes
+    ----------
+    pending
+        Those in the queue.
+    lasting, ending
+        Those that run, and will still be there when a new one could start; and those that won't.
+    due
+        How many are to hand over now, as their walltime ends.
+    seconds
+        For which the running ones will be there until a new one could start; in all.
+    held
+        Bytes of results.
+    """
+
+    pending: list[JobSnapshot]
+    lasting: list[JobSnapshot]
+    ending: list[JobSnapshot]
+    due: int
+    seconds: float
+    held: int
+
+    @property
+    def supply(self) -> int:
+        """How many there will be when a new one could start."""
+        return len(self.pending) + len(self.lasting)
+
+    @property
+    def running(self) -> int:
+        """How many there are now."""
+        return len(self.lasting) + len(self.ending)
+
+    def holders(self, policy: Policy) -> int:
+        """Count the jobs that it takes to hold the results."""
+        return math.ceil(self.held / (FULL * policy.memory))
+
+
+def _count(snapshot: Snapshot, now: float) -> _Jobs:
+    """Sort and count the jobs."""
+    wait, soon = snapshot.wait, now + snapshot.wait
+    pending, lasting, ending = [], [], []
+    due = held = 0
+    seconds = 0.0
+    for job in snapshot.jobs:
+        held += job.held
+        ends = job.handover_at
+        if job.state is not JobState.RUNNING and job.waits:
+            pending.append(job)
+        elif ends is None or ends > soon:
+            lasting.append(job)
+        else:
+            ending.append(job)
+            seconds += max(0.0, ends - now)
+            due += ends <= now
+    return _Jobs(pending, lasting, ending, due, seconds + wait * len(lasting), held)
+
+
+def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, str]:
+    """Count the jobs that have something to do, which stay, and those that are worth asking for; and say why.
+
+    As in Dask's Adaptive there are enough threads to be done in the target duration, but no more than there are tasks.
+    What the running jobs will have done before a new one could start asks for none.
+    """
+
+    def limited(count: int) -> int:
+        return min(max(count, policy.minimum), policy.maximum)
+
+    holders, tasks = jobs.holders(policy), snapshot.tasks
+    if not tasks:
+        because = f"no work, but results need the memory of {holders}" if holders else "no work"
+        return limited(holders), limited(holders), because
+    guess = UNKNOWN if jobs.running else max(UNKNOWN * policy.threads, UNKNOWN_SHARE * snapshot.wait)
+    seconds = snapshot.seconds + guess * snapshot.unknown
+    comes = snapshot.rate * snapshot.wait * seconds / tasks
+    left = max(0.0, seconds + comes - policy.threads * jobs.seconds)
+    useful, later = (
+        min(math.ceil(tasks / policy.threads), math.ceil(each / (policy.threads * policy.target_duration)))
+        for each in (seconds, left)
+    )
+    useful = max(1, useful)
+    worth = min(useful, max(len(jobs.lasting), later, not jobs.running))
+    because = f"{counted(tasks, 'task')}, {seconds:.3g} s of work"
+    if holders > worth:
+        because += f", and results that need the memory of {holders}"
+    elif worth < useful:
+        because += f", worth {worth}: {left:.3g} s of it are left when a new job could start,"
+        because += f" in about {snapshot.wait:.3g} s"
+    else:
+        because += f" for {worth}"
+    return limited(max(useful, holders)), limited(max(worth, holders)), because
+
+
+def _give_up(jobs: _Jobs, policy: Policy, need: int) -> Decision:
+    """Let all jobs go but those that must hold results."""
+    because = f"the budget of {policy.max_core_hours:g} core-hours is spent"
+    cancel = victims(jobs.pending, len(jobs.pending))
+    retire = victims([*jobs.lasting, *jobs.ending], jobs.running - jobs.holders(policy))
+    return Decision(0, tuple(cancel), tuple(retire), need, because)
+
+
+def _grow(jobs: _Jobs, snapshot: Snapshot, policy: Policy, more: int, need: int, because: str) -> Decision:
+    """Ask for more jobs, as far as the limits allow; say which limit cuts them most."""
+    if snapshot.stopped:
+        return Decision(need=need, because=f"{because}; but nothing is submitted after {snapshot.stopped}")
+    more = min(more, policy.maximum - snapshot.leaving - jobs.supply)
+    room = {"": more}
+    if policy.max_pending is not None:
+        room[f"; only {policy.max_pending} may wait at once"] = policy.max_pending - len(jobs.pending)
+    if policy.max_core_hours is not None:
+        left = policy.max_core_hours - snapshot.core_hours
+        affordable = int(left * 3600 / (policy.cores * LEAST_RUN)) - len(snapshot.jobs)
+        room[f"; only {left:.3g} core-hours are left"] = affordable
+    limit, most = min(room.items(), key=lambda item: item[1])
+    return Decision(max(0, most), need=need, because=because + limit)
+
+
+def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: int, because: str) -> Decision:
+    """Give up pending jobs after a while, let idle ones go, and busy ones that have been too many for a minute."""
+
+    def needed(seconds: float) -> int:
+        return max(policy.minimum, highest(snapshot.needs, seconds, now, need))
+
+    if policy.prefer == "time":
+        patience, hold = max(policy.patience, snapshot.wait), min(policy.patience, snapshot.wait)
+    else:
+        patience, hold = policy.idle, 0.0
+    cancel = victims(jobs.pending, min(len(jobs.pending), jobs.supply - needed(patience)))
+    kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
+    stay = max(need, kept, jobs.holders(policy))
+    enough = max(stay, needed(policy.idle))
+    # A job that runs and has no worker yet can't hold results: none goes in its favour.
+    lasting, ending = ([job for job in some if job.has_workers] for some in (jobs.lasting, jobs.ending))
+    idle, idle_ending = ([job for job in some if not job.busy] for some in (lasting, ending))
+    retire = victims(idle, len(lasting) - enough) + victims(idle_ending, len(lasting) + len(ending) - enough)
+    busy = [job for job in lasting if job.busy]
+    drained = victims(busy, len(lasting) - len(retire) - max(stay, needed(STEADY)))
+    if not cancel and not retire and not drained:
+        surplus = jobs.supply - need
+        return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
+    lasted = patience if cancel else STEADY if drained else policy.idle
+    return Decision(0, tuple(cancel), (*retire, *drained), need, f"{because}, for {lasted:.3g} s")
+
+
+def victims(jobs: Iterable[JobSnapshot], count: int) -> list[str]:
+    """Name the jobs that go, in the order in which they go.
+
+    Failed ones go first, then the youngest pending, then idle ones: those that hold the least, that end first.
+    """
+
+    def order(job: JobSnapshot) -> tuple[int, int, float, int]:
+        if job.state.ended:
+            return (0, 0, 0, -job.number)
+        if job.waits:
+            return (1, 0, 0, -job.number)
+        return (3 if job.busy else 2, job.held, math.inf if job.handover_at is None else job.handover_at, -job.number)
+
+    return [job.name for job in sorted(jobs, key=order)[: max(0, count)]]

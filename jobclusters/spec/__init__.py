@@ -1,0 +1,1 @@
+"""Frozen values and their readers: sizes, queues, software, units, JobSpec; pure."""

@@ -1,0 +1,176 @@
+"""Commands of a batch system, as this machine starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from jobclusters.batch import shell
+from jobclusters.batch.commands import BatchCommands
+from jobclusters.dialects import DIALECTS
+from jobclusters.errors import NoBatchSystem, Unavailable
+from tests.helpers.waiting import until
+
+
+@pytest.fixture(params=[errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
+def exhausted(request, monkeypatch):
+    """Let this machine start no more processes."""
+
+    async def refused(*argv, **keywords):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "subprocess_exec", refused)
+    return os.strerror(request.param)
+
+
+def test_a_machine_that_can_start_no_process_is_no_answer(exhausted):
+    queue = BatchCommands(DIALECTS["slurm"])
+    for question in (queue.states(["1"]), queue.cancel(["1"]), queue.find("a"), queue.submit("#!/bin/sh\n", 1)):
+        with pytest.raises(Unavailable, match=f"this machine can't start it now: {exhausted}"):
+            asyncio.run(question)
+
+
+def test_a_command_that_is_not_there_or_may_not_be_run(tmp_path):
+    (tmp_path / "sbatch").write_text("")
+    for command, words in (("/nowhere/sbatch", "No such file"), (str(tmp_path / "sbatch"), "Permission denied")):
+        with pytest.raises(NoBatchSystem, match=f"{command} can't be run on this machine: {words}"):
+            asyncio.run(shell.run([command], timeout=10))
+
+
+def test_it_reads_its_input_and_is_killed_with_its_children_after_the_timeout():
+    reply = asyncio.run(shell.run([sys.executable, "-c", "print(input())"], stdin="ä\n", timeout=60))
+    assert (reply.status, reply.out) == (0, "ä\n")
+    reply = asyncio.run(shell.run(["sh", "-c", "sleep 600 | cat"], timeout=0.2))
+    assert (reply.status, reply.err) == (None, "no answer in 0.2 s")
+
+
+def took(argv, **more):
+    """Run a command; give its reply, and how many seconds that took."""
+    began = time.monotonic()
+    reply = asyncio.run(shell.run(argv, **more))
+    return reply, time.monotonic() - began
+
+
+# Another session: killing the command's process group doesn't reach it, and it keeps the output open.
+LEFT = "import subprocess, sys; subprocess.Popen(['sleep', '30'], start_new_session=True); print('7', flush=True); "
+
+
+def test_what_a_command_leaves_behind_holds_nobody_up():
+    reply, seconds = took([sys.executable, "-c", LEFT], timeout=60)
+    assert (reply.status, reply.out) == (0, "7\n"), "what it printed counts"
+    assert seconds < 20
+
+
+def test_the_timeout_holds_for_what_a_command_leaves_behind():
+    reply, seconds = took([sys.executable, "-c", LEFT + "import time; time.sleep(600)"], timeout=2)
+    assert (reply.status, reply.err) == (None, "no answer in 2 s")
+    assert seconds < 20
+
+
+def collect(processes):
+    """Collect what is left of commands: asyncio complains of what is still open after its event loop."""
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not [each for each in threading.enumerate() if each.name.startswith("asyncio-waitpid")])
+    gc.collect()
+
+
+@pytest.mark.parametrize("error", [PermissionError, ProcessLookupError])
+def test_a_command_that_can_not_be_killed_is_left_alone(error, monkeypatch):
+    """As one of another user, or in the kernel's hands."""
+    killed = []
+
+    def refused(pid, number):
+        killed.append(pid)
+        raise error
+
+    monkeypatch.setattr(os, "killpg", refused)
+    monkeypatch.setattr(shell, "KILL_TIMEOUT", 0.1)
+    reply, seconds = took(["sleep", "20"], timeout=0.1)
+    assert (reply.status, len(killed)) == (None, 1)
+    assert seconds < 15
+    assert not shell.goes_on("sleep"), "its event loop is closed"
+    collect(killed)
+
+
+def test_a_command_that_can_not_be_killed_is_no_answer_where_files_are_used_up(monkeypatch):
+    def refused(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    killed = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
+    monkeypatch.setattr(shell, "KILL_TIMEOUT", 0.1)
+    monkeypatch.setattr(os, "dup", refused)
+    reply, _ = took(["sleep", "20"], timeout=0.1)
+    assert (reply.status, reply.err) == (None, "no answer in 0.1 s")
+    collect(killed)
+
+
+def test_a_command_whose_end_is_waited_for_no_more_leaves_nothing_open(monkeypatch):
+    """As by Ctrl-C, twice."""
+    killed = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
+
+    async def scenario():
+        running = asyncio.ensure_future(shell.run(["sleep", "20"], timeout=60))
+        await asyncio.sleep(0.2)
+        for _ in range(2):
+            running.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(scenario())
+    collect(killed)
+
+
+def test_a_command_that_prints_for_ever_is_ended(monkeypatch):
+    monkeypatch.setattr(shell, "LARGEST_OUTPUT", 2**20)
+    reply, _ = took(["yes"], timeout=60)
+    assert (reply.status, reply.out, reply.err) == (None, "", "it printed more than 1 MiB")
+
+
+def test_names_that_are_no_text_come_through():
+    """As of a directory whose name isn't UTF-8."""
+    name = os.fsdecode(b"/home/J\xf6rg")
+    reply, _ = took([sys.executable, "-c", "import sys; print(sys.stdin.buffer.read())"], stdin=name, timeout=60)
+    assert reply.out == "b'/home/J\\xf6rg'\n"
+
+
+def test_a_machine_without_room_for_a_thread_is_no_answer(monkeypatch):
+    """Before Python 3.12 asyncio starts one for each command."""
+
+    async def refused(*argv, **keywords):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "subprocess_exec", refused)
+    reply, _ = took(["true"], timeout=60)
+    assert (reply.status, reply.err) == (None, "this machine can't start it now: can't start new thread")
+
+
+def test_the_log_tells_of_commands_and_scripts_at_level_debug(caplog):
+    """As with dask-jobqueue, by ``logging.basicConfig(level=logging.DEBUG)``."""
+    caplog.set_level(logging.DEBUG, "jobclusters")
+    program = "import sys; print(sys.stdin.read().upper()); sys.exit(3)"
+    asyncio.run(shell.run([sys.executable, "-c", program], stdin="#!/bin/sh\nsleep 1\n", timeout=60))
+    (said, script), (_, answer) = ((each.levelname, each.getMessage()) for each in caplog.records)
+    assert said == "DEBUG"
+    assert script == f"for {sys.executable}:\n#!/bin/sh\nsleep 1\n"
+    assert answer == f"{sys.executable} -c '{program}': exit status 3: #!/BIN/SH\nSLEEP 1"
+
+
+def test_the_log_tells_of_commands_without_an_answer(caplog):
+    caplog.set_level(logging.DEBUG, "jobclusters")
+    asyncio.run(shell.run(["sleep", "600"], timeout=0.01))
+    assert [each.getMessage() for each in caplog.records] == ["sleep 600: no answer in 0.01 s"]

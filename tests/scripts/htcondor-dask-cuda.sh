@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+#CONDOR batch_name = dask-worker
+#CONDOR MY.JobclustersName = "dask-worker"
+#CONDOR description = dask-worker
+#CONDOR request_cpus = 32
+#CONDOR request_memory = 232697MB
+#CONDOR request_gpus = 4
+#CONDOR copy_to_spool = True
+#CONDOR should_transfer_files = YES
+#CONDOR transfer_output_files = ""
+#CONDOR output = ./dask-worker-$(ClusterId).$(ProcId).out
+#CONDOR error = ./dask-worker-$(ClusterId).$(ProcId).err
+#CONDOR stream_output = True
+#CONDOR stream_error = True
+#CONDOR getenv = HOME, LOGNAME, PATH, USER
+#CONDOR job_lease_duration = 60
+#CONDOR job_max_vacate_time = 30
+#CONDOR leave_in_queue = JobStatus == 4 && time() - CompletionDate < 300
+
+cd "${JOBCLUSTERS_SUBMIT_DIRECTORY:-.}" 2>/dev/null || :
+# Workers import modules from there: Dask would also take a directory that another user has made.
+scratch=${TMPDIR:-/tmp}/dask-scratch-space-$(id -u)
+mkdir -m 700 "$scratch" 2>/dev/null || { [ ! -L "$scratch" ] && [ -O "$scratch" ] && chmod 700 "$scratch"; } ||
+  scratch=$(mktemp -d "$scratch-XXXXXX")
+export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+import logging, platform, distributed
+here, there = (platform.python_version(), distributed.__version__), ("3.12.1", "2026.8.0")
+same = here[0].split(".")[:2] == there[0].split(".")[:2] and here[1] == there[1]
+logging.getLogger("distributed.worker").log(
+    20 if same else 30,
+    "Python %s and distributed %s here, Python %s and distributed %s at the scheduler: %s",
+    *here, *there, "they match" if same else "tasks may fail, so give both the same software",
+)
+import runpy
+del sys.argv[:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
+# With OpenSSL 3.4 and newer a TLS connection fails for an error that another has left, unless that is taken away first.
+export JOBCLUSTERS_GUARD='
+import ssl
+from contextlib import suppress
+def dask_setup(_):
+    without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def guard(call):
+        def guarded(*args, **kwargs):
+            with suppress(ssl.SSLError): without.load_verify_locations(cadata=b"0")
+            return call(*args, **kwargs)
+        return guarded
+    names = ("do_handshake", "read", "write", "send", "unwrap")
+    calls = {name: guard(getattr(ssl.SSLSocket, name)) for name in names}
+    if ssl.OPENSSL_VERSION_INFO >= (3, 4):
+        ssl.SSLContext.sslsocket_class = type("GuardedSocket", (ssl.SSLSocket,), calls)
+'
+guard='import os; exec(os.environ.get("JOBCLUSTERS_GUARD", ""))'
+export DASK_DISTRIBUTED__NANNY__PRELOAD=$guard
+# dask-cuda would take all of the node's.
+export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
+name=dask-worker
+[ "${JOBCLUSTERS_STARTS:-0}" = 0 ] || name=$name-r$JOBCLUSTERS_STARTS
+exec "$(command -v apptainer || command -v singularity || echo apptainer)" exec --nv /images/rapids.sif python -c "$start" python -m dask cuda worker tcp://10.0.0.1:8786 --name "$name" --nthreads 8 --memory-limit 52356MiB --preload "$guard" --resources GPU=1 --death-timeout 60 --no-dashboard --dashboard-address 127.0.0.1:0

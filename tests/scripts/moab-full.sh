@@ -1,0 +1,52 @@
+#!/bin/bash
+#PBS -N my-job
+#PBS -j oe
+#PBS -o "/my logs/my-job.out"
+#PBS -q normal
+#PBS -A physics
+#PBS -l select=1:ncpus=2:mem=15259mb
+#PBS -l walltime=36:00:00
+#PBS -m e
+#PBS -M me@here
+
+cd "${PBS_O_INITDIR:-${PBS_O_WORKDIR:-.}}" || echo "working in $PWD" >&2
+module load python
+export OMP_NUM_THREADS=1
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+import logging, platform, distributed
+here, there = (platform.python_version(), distributed.__version__), ("3.12.1", "2026.8.0")
+same = here[0].split(".")[:2] == there[0].split(".")[:2] and here[1] == there[1]
+logging.getLogger("distributed.worker").log(
+    20 if same else 30,
+    "Python %s and distributed %s here, Python %s and distributed %s at the scheduler: %s",
+    *here, *there, "they match" if same else "tasks may fail, so give both the same software",
+)
+import runpy
+del sys.argv[:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
+# With OpenSSL 3.4 and newer a TLS connection fails for an error that another has left, unless that is taken away first.
+export JOBCLUSTERS_GUARD='
+import ssl
+from contextlib import suppress
+def dask_setup(_):
+    without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def guard(call):
+        def guarded(*args, **kwargs):
+            with suppress(ssl.SSLError): without.load_verify_locations(cadata=b"0")
+            return call(*args, **kwargs)
+        return guarded
+    names = ("do_handshake", "read", "write", "send", "unwrap")
+    calls = {name: guard(getattr(ssl.SSLSocket, name)) for name in names}
+    if ssl.OPENSSL_VERSION_INFO >= (3, 4):
+        ssl.SSLContext.sslsocket_class = type("GuardedSocket", (ssl.SSLSocket,), calls)
+'
+guard='import os; exec(os.environ.get("JOBCLUSTERS_GUARD", ""))'
+name=dask-worker
+exec apptainer exec 'my image.sif' python -c "$start" python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name" --nthreads 2 --memory-limit 6866MiB --preload "$guard" --preload-nanny "$guard" --nworkers 2 --nanny --death-timeout 300 --local-directory "$TMPDIR/dask" --no-dashboard --dashboard-address 127.0.0.1:0 --lifetime 55m --preload 'my module' --worker-class mine.Nanny --resources fast=1

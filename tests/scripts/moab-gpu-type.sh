@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+#PBS -N dask-worker
+#PBS -j oe
+#PBS -l select=1:ncpus=32:mem=232697mb:ngpus=4:gpu_type=v100
+#PBS -l walltime=00:30:00
+
+cd "${PBS_O_INITDIR:-${PBS_O_WORKDIR:-.}}" || echo "working in $PWD" >&2
+began=$(date +%s)
+# Workers import modules from there: Dask would also take a directory that another user has made.
+scratch=${TMPDIR:-/tmp}/dask-scratch-space-$(id -u)
+mkdir -m 700 "$scratch" 2>/dev/null || { [ ! -L "$scratch" ] && [ -O "$scratch" ] && chmod 700 "$scratch"; } ||
+  scratch=$(mktemp -d "$scratch-XXXXXX")
+export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+try: import jobclusters.preload
+except ImportError:
+    preload = sys.argv.index("jobclusters.preload") - 1
+    del sys.argv[preload : preload + 4]
+import runpy
+del sys.argv[:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
+name=dask-worker
+workers=
+trap 'kill -TERM $workers 2>/dev/null' TERM INT
+gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
+number=0
+for gpu in $(echo "$gpus" | tr ',' ' '); do
+  CUDA_VISIBLE_DEVICES=$gpu python -c "$start" python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --preload jobclusters.preload --preload-nanny jobclusters.preload --nanny --resources GPU=1 --death-timeout 60 --no-dashboard --dashboard-address 127.0.0.1:0 &
+  workers="$workers $!"
+  number=$((number + 1))
+done
+status=0
+for process in $workers; do
+  wait "$process" && code=0 || code=$?
+  # Each signal that this shell forwards ends a wait early.
+  while kill -0 "$process" 2>/dev/null; do
+    wait "$process" && code=0 || code=$?
+  done
+  [ "$code" = 0 ] || status=$code
+done
+exit "$status"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+#PBS -N dask-worker
+#PBS -j oe
+#PBS -l select=1:ncpus=1:mem=1024mb
+#PBS -l walltime=00:30:00
+
+cd "${PBS_O_INITDIR:-${PBS_O_WORKDIR:-.}}" || echo "working in $PWD" >&2
+began=$(date +%s)
+# Workers import modules from there: Dask would also take a directory that another user has made.
+scratch=${TMPDIR:-/tmp}/dask-scratch-space-$(id -u)
+mkdir -m 700 "$scratch" 2>/dev/null || { [ ! -L "$scratch" ] && [ -O "$scratch" ] && chmod 700 "$scratch"; } ||
+  scratch=$(mktemp -d "$scratch-XXXXXX")
+export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
+# Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
+start='
+import sys
+sys.path.sort(key=lambda entry: entry == "")
+from multiprocessing import util
+flags = getattr(util, "_args_from_interpreter_flags", list)
+util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+import runpy
+del sys.argv[:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+'
+export DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION=$((began + 1725 - $(date +%s)))s
+export DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER=15s
+name=dask-worker
+exec python -c "$start" python -m my.cli "${MODE:-fast}" tcp://10.0.0.1:8786 --name "$name" --nthreads 3 --memory-limit 921MiB --death-timeout 60

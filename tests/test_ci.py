@@ -1,0 +1,106 @@
+"""What `make test` runs: ci/all-tests, with a make that only takes notes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers.waiting import PATIENCE, until
+
+ROOT = Path(__file__).parents[1]
+MAKE = """\
+#!/bin/bash
+# Says what it is called with, and fails or lasts as its file says.
+shift
+echo "$* began" | tee -a "$NOTES/calls"
+[ ! -e "$NOTES/$1" ] || . "$NOTES/$1"
+echo "$1 is over" | tee -a "$NOTES/calls"
+exit "${code:-0}"
+"""
+
+
+class Run:
+    """Runs all tests, whose parts do what ``behave`` has said."""
+
+    def __init__(self, notes):
+        self.notes = notes
+        self.calls = notes / "calls"
+        (notes / "make").write_text(MAKE)
+        (notes / "make").chmod(0o755)
+
+    def behave(self, target, line):
+        (self.notes / target).write_text(line + "\n")
+
+    def start(self):
+        return subprocess.Popen(
+            [ROOT / "ci" / "all-tests"],
+            env={**os.environ, "NOTES": str(self.notes), "MAKE": str(self.notes / "make"), "TMPDIR": str(self.notes)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __call__(self):
+        with self.start() as process:
+            out, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, out
+
+    def left(self):
+        """Find the processes of all parts."""
+        here = f"NOTES={self.notes}"
+        return [
+            each
+            for each in psutil.process_iter(["environ"])
+            if here in map("=".join, (each.info["environ"] or {}).items())
+        ]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(tmp_path)
+    yield run
+    for each in run.left():
+        each.kill()
+
+
+PARTS = ["test-checkout", "test-notebook", "test-live", "test-floor"]
+
+
+def test_all_parts_are_run_one_after_the_other_and_shown(run):
+    code, out = run()
+    assert code == 0, out
+    assert run.calls.read_text().splitlines() == [f"{part} {what}" for part in PARTS for what in ("began", "is over")]
+    for part in PARTS:
+        assert f"{part} is over" in out
+        assert f"--- {part}: exit status 0" in out
+
+
+@pytest.mark.parametrize("part", ["test-checkout", "test-live", "test-floor"])
+def test_a_part_that_fails_is_shown_last_and_hides_no_other(run, part):
+    run.behave(part, "echo the reason; code=3")
+    code, out = run()
+    assert code == 1
+    assert [line.split()[0] for line in run.calls.read_text().splitlines()] == [
+        part for part in PARTS for _ in range(2)
+    ]
+    assert out.endswith(f"the reason\n{part} is over\nall-tests: failed: {part}\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "part"), [(signal.SIGINT, "test-checkout"), (signal.SIGTERM, "test-live"), (signal.SIGHUP, "test-floor")]
+)
+def test_an_interrupt_ends_all_parts(run, number, part):
+    run.behave(part, f'echo so far; echo {part} lasts >>"$NOTES/calls"; exec sleep 600')
+    with run.start() as process:
+        until(lambda: run.calls.exists() and f"{part} lasts" in run.calls.read_text())
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode > 100
+    assert "so far" in out
+    assert run.left() == []
+    assert [path.name for path in run.notes.iterdir() if path.is_dir()] == [], "what it has written down is gone"
