@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -144,16 +145,43 @@ def claim(record: ClusterRecord) -> ClusterRecord | None:
     """Take a name for a cluster, or give the record of the one that has it; of two processes at once, one gets it."""
     files = directory(record.name)
     ClusterFiles(files.path.parent).make()
-    gone = ClusterFiles(files.path.with_name(f".{record.name}.{uuid.uuid4().hex[:8]}"))
-    with _locked(files.path.with_name(f".{record.name}.lock")):
-        before = files.record()
-        if before is not None and before.phase is not Phase.ENDED:
-            return before
-        if files.path.exists():
-            files.path.rename(gone.path)  # quick, while the lock is held; removing takes longer
-        files.make(fresh=True)
-        files.put(record)
-    gone.remove()
+    made, gone = _beside(files), _beside(files)
+    made.make(fresh=True)  # complete before it has its name, so that the lock is held for moments
+    try:
+        made.put(record)
+        with _locked(files.path.with_name(f".{record.name}.lock")):
+            return _put_in_place(files, made, gone)
+    finally:
+        made.remove()
+        gone.remove()
+
+
+def _beside(files: ClusterFiles) -> ClusterFiles:
+    """Give the files of a new directory beside another one, which is no cluster's."""
+    return ClusterFiles(files.path.with_name(f".{files.path.name}.{uuid.uuid4().hex[:8]}"))
+
+
+def _put_in_place(files: ClusterFiles, made: ClusterFiles, gone: ClusterFiles) -> ClusterRecord | None:
+    """Give a new cluster's directory its name, or give the record of the living cluster that has it.
+
+    The lock alone doesn't decide: that of a process which is suspended counts as a dead one's after a while, and the
+    process goes on afterwards. A cluster that has taken the name meanwhile keeps it.
+    """
+    before = files.record()
+    if before is not None and before.phase is not Phase.ENDED:
+        return before
+    with suppress(FileNotFoundError):
+        files.path.rename(gone.path)
+        moved = gone.record()
+        if moved is not None and (before is None or moved.run != before.run):
+            gone.path.rename(files.path)
+            return moved
+    try:
+        made.path.rename(files.path)  # this fails where another one has made a directory
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return files.record()
     return None
 
 

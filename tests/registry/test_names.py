@@ -125,6 +125,28 @@ def test_a_lock_that_changed_hands_is_not_taken_away(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.lock", "other"]
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_was_suspended_for_longer_than_a_lock_lasts_takes_no_name_away(ended, monkeypatch):
+    """As with a machine that sleeps, or waits for a file server: meanwhile another process has broken the lock."""
+    if ended:
+        held().ended("it was closed")
+    read, lock, others = ClusterFiles.record, root() / "clusters" / ".a.lock", []
+
+    def slowly(files):
+        found = read(files)
+        if lock.exists() and not others:
+            others.append(record())
+            lock.unlink()
+            assert claim(others[0]) is None
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterFiles, "record", slowly)
+        assert claim(record()) == others[0]
+    assert directory("a").record() == others[0]
+    assert listed() == ["a"]
+
+
 def test_a_name_that_is_held_stays():
     first = held()
     assert claim(record()) == first.record
