@@ -20,6 +20,8 @@ from typing import Any, Dict, List, Optional, Tuple
 MARK = "jobclusters-probe: "
 #: Seconds for a connection.
 CONNECT_TIMEOUT = 5.0
+#: Seconds for which it listens: the one who calls may still wait for an answer of the batch system.
+LISTEN_TIMEOUT = 30.0
 
 
 def _version(name: str) -> Dict[str, str]:
@@ -31,15 +33,16 @@ def _version(name: str) -> Dict[str, str]:
 
 
 def _greet(address: List[Any]) -> Tuple[str, Optional[float]]:
-    """Connect, and read the time there; give the error, and by how much the clock here is ahead."""
+    """Connect, and read the time there; give the error, and by how much at least the clock here is ahead."""
     try:
+        before = time.time()
         with socket.create_connection((address[0], address[1]), CONNECT_TIMEOUT) as connection:
-            before = time.time()
             line = connection.makefile().readline().split()
-            after = time.time()
+        after = time.time()
         if len(line) != 2 or line[0] != "jobclusters":
             return "another program answered", None
-        return "", (before + after) / 2 - float(line[1])
+        there = float(line[1])
+        return "", max(before - there, min(0.0, after - there))  # 0 where it may be the way that took this long
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__, None
 
@@ -83,7 +86,7 @@ def _listen(question: Dict[str, Any]) -> Optional[socket.socket]:
             here = way.getsockname()[0]
         listener = _bound(here, question["ports"])
         listener.listen(1)
-        listener.settimeout(CONNECT_TIMEOUT)
+        listener.settimeout(LISTEN_TIMEOUT)
     except OSError:
         return None
     return listener

@@ -54,8 +54,8 @@ def unchecked(check: str, says: str) -> Verdict:
     return Verdict(check, "unchecked", says)
 
 
-#: Seconds for the probe's answer.
-CALL_TIMEOUT = 3.0
+#: Seconds for a connection to the probe, and for its answer.
+CALL_TIMEOUT = 10.0
 
 #: Bytes of a job's output that are read.
 TAIL_BYTES = 64 * 1024

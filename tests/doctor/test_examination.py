@@ -13,9 +13,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -397,6 +399,18 @@ def test_a_probe_without_a_network_still_reports(tmp_path, capsys):
     probe.report(question, found)
     assert json.loads((tmp_path / "found").read_text()) == found
     assert json.loads(capsys.readouterr().out.removeprefix(probe.MARK)) == found
+
+
+@pytest.mark.parametrize(("there", "ahead"), [(110.0, 0.0), (99.0, 1.0), (121.5, -1.5), (100.0, 0.0), (120.0, 0.0)])
+def test_a_way_that_takes_long_is_no_difference_of_the_clocks(monkeypatch, there, ahead):
+    """As where a machine pauses, or a network is slow: from 100 to 120 s here the answer was under way."""
+    now = iter((100.0, 120.0))
+    monkeypatch.setattr(probe, "time", SimpleNamespace(time=lambda: next(now)))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=lambda: server.accept()[0].sendall(f"jobclusters {there}\n".encode()))
+        answering.start()
+        assert probe._greet([*server.getsockname()]) == ("", ahead)
+        answering.join()
 
 
 @pytest.mark.parametrize("steps", range(12))
