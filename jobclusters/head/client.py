@@ -63,19 +63,31 @@ class HeadClient:
 
     async def end(self) -> None:
         """Close the cluster, and wait until its jobs are gone."""
-        why = f"closed by process {os.getpid()} on {socket.gethostname()}"
-        with suppress(OSError, QueueError, asyncio.TimeoutError):
-            await asyncio.wait_for(self.call("close", why=why), liveness.ANSWER_TIMEOUT)
-        deadline = time.monotonic() + CLOSE_TIMEOUT
-        while time.monotonic() < deadline:
-            record = await asyncio.to_thread(self._files.record)
-            if record is None or record.phase is Phase.ENDED or record.run != self._record.run:
-                return
-            await asyncio.sleep(CLOSE_INTERVAL)
+        asking = asyncio.ensure_future(self._ask_to_close())
+        try:
+            deadline = time.monotonic() + CLOSE_TIMEOUT
+            while time.monotonic() < deadline:
+                record = await asyncio.to_thread(self._files.record)
+                if record is None or record.phase is Phase.ENDED or record.run != self._record.run:
+                    return
+                await asyncio.sleep(CLOSE_INTERVAL)
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
         found = await liveness.check_and_sweep(self._files)  # its head may have died while it closed
         if found is None or found.liveness is Liveness.ENDED:
             return
         logger.error("Cluster %s should have closed, and hasn't; see %s.", self._record.name, self._files.path)
+
+    async def _ask_to_close(self) -> None:
+        """Ask until there is an answer: a head that is busy, or suspended, may not have taken the connection."""
+        why = f"closed by process {os.getpid()} on {socket.gethostname()}"
+        with suppress(QueueError):  # an answer, too
+            while True:
+                with suppress(OSError, asyncio.TimeoutError):
+                    await asyncio.wait_for(self.call("close", why=why), liveness.ANSWER_TIMEOUT)
+                    return
+                await asyncio.sleep(CLOSE_INTERVAL)
 
     async def close(self) -> None:
         """Close the connection; the cluster goes on."""

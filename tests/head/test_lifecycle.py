@@ -26,6 +26,7 @@ from jobclusters import Cluster, InvalidRequest, JobsFailed, LocalQueueCluster, 
 from jobclusters.cluster import connected
 from jobclusters.cluster.connected import ConnectedCluster
 from jobclusters.cluster.job_cluster import JobCluster
+from jobclusters.head.client import HeadClient
 from jobclusters.registry import liveness, names
 from jobclusters.registry.files import ClusterFiles
 from jobclusters.registry.names import Presence, claim, directory, new_record
@@ -201,6 +202,33 @@ def test_the_head_gets_a_term(make, started):
     assert directory("a").record().why.startswith("its head was ended: ")
     until(lambda: not started())
     assert secrets() == []
+
+
+def test_a_head_that_was_suspended_when_it_was_asked_to_close_closes(make, started, monkeypatch):
+    """A busy one, too, takes no connection for a while; the question was lost, and its asker waited in vain."""
+    mine = make("a", n_jobs=1)
+    mine.wait_for_workers(1, timeout=PATIENCE)
+    record = directory("a").record()
+    asked, ask = [], HeadClient.call
+
+    def counted(head, name, **keywords):
+        asked.append(name)
+        return ask(head, name, **keywords)
+
+    monkeypatch.setattr(liveness, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(HeadClient, "call", counted)
+    monkeypatch.setattr("jobclusters.head.client.CLOSE_TIMEOUT", PATIENCE / 2)
+    head = psutil.Process(record.pid)
+    head.suspend()
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(lambda: asyncio.run(HeadClient(directory("a"), record).end()))
+        try:
+            until(lambda: asked.count("close") >= 2 or ending.done())
+        finally:
+            head.resume()
+        ending.result()
+    assert directory("a").record().phase is Phase.ENDED
+    until(lambda: not started())
 
 
 @pytest.mark.parametrize(
