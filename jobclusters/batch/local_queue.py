@@ -99,18 +99,18 @@ class LocalJob:
                 start_new_session=True,
             )
 
-    def terminate(self, processes: set[psutil.Process]) -> int | None:
-        """Send SIGTERM to its living processes, SIGKILL after a timeout; give the exit code once all are gone."""
-        if self.process is None:  # cancelled before its start
-            return None
+    def code(self) -> int | None:
+        """Give the exit code of its script; None before its end."""
+        return None if self.process is None else self.process.poll()
+
+    def terminate(self, processes: set[psutil.Process]) -> None:
+        """Send SIGTERM to its living processes, SIGKILL after a timeout."""
         now = time.monotonic()
         if self.kill_at is None:
             self.kill_at = now + TERMINATE_TIMEOUT
             send(processes, "terminate")
         elif now > self.kill_at:
             send(processes, "kill")
-        code = self.process.poll()
-        return None if processes else code
 
     def finish(self, code: int) -> None:
         """Set its state after its end."""
@@ -308,10 +308,13 @@ class LocalQueue:
             for job in starting:
                 self._start(job)
             if ended:
+                # The codes first: a script that ends during the search may leave processes that it doesn't find.
+                codes = [job.code() for job in ended]
                 living = processes_by_job(self.token)
-                for job in ended:
-                    code = job.terminate(living.get(job.mark, set()))
-                    if code is not None:
+                for job, code in zip(ended, codes, strict=True):
+                    left = living.get(job.mark, set())
+                    job.terminate(left)
+                    if code is not None and not left:
                         with self._lock:
                             job.finish(code)
                         self._wake.set()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from jobclusters import InvalidRequest, LocalQueueCluster, Refused
-from jobclusters.batch.local_machine import _warn_of, job_processes
+from jobclusters.batch.local_machine import _warn_of, job_processes, processes_by_job
 from jobclusters.batch.local_queue import LocalQueue
 from jobclusters.config.machine import Machine, this_machine
 from jobclusters.state import JobState
@@ -124,6 +124,34 @@ def test_a_cancelled_job_leaves_no_process_behind(queue, monkeypatch):
     stubborn = "trap '' TERM; (trap '' TERM; setsid sleep 300) & setsid sleep 301 & sleep 302"
     (job,) = submit(queue, script(stubborn))
     until(lambda: len(job_processes(queue.token)) >= 4)
+    asyncio.run(queue.cancel([job]))
+    until(lambda: states(queue, [job]) == [JobState.CANCELLED])
+    assert not job_processes(queue.token)
+
+
+def test_what_a_job_starts_as_its_processes_are_looked_for_ends_with_it(queue, monkeypatch, tmp_path):
+    """The list of processes is older than what is read of them; a machine that pauses makes it older still."""
+    monkeypatch.setattr("jobclusters.batch.local_queue.TERMINATE_TIMEOUT", 0.5)
+    os.mkfifo(tmp_path / "go")
+    lines = [f"trap 'read line <{tmp_path}/go; setsid sleep 300 & exit 0' TERM", "while :; do sleep 0.1; done"]
+    (job,) = submit(queue, script(*lines))
+    script_process = until(lambda: queue._jobs[job].process)
+    rounds = []
+
+    def slowly(token):
+        rounds.append(token)
+        if len(rounds) != 2:  # in the first one it gets its TERM
+            return processes_by_job(token)
+        listed = {*psutil.pids()}
+        (tmp_path / "go").write_text("\n")
+        until(lambda: psutil.Process(script_process.pid).status() == psutil.STATUS_ZOMBIE)
+        return {
+            mark: seen
+            for mark, found in processes_by_job(token).items()
+            if (seen := {process for process in found if process.pid in listed})
+        }
+
+    monkeypatch.setattr("jobclusters.batch.local_queue.processes_by_job", slowly)
     asyncio.run(queue.cancel([job]))
     until(lambda: states(queue, [job]) == [JobState.CANCELLED])
     assert not job_processes(queue.token)
