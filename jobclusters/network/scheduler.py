@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -48,8 +49,11 @@ class SchedulerPlan:
 
     def keywords(self) -> dict[str, Any]:
         """Give the plan as keywords of dask-jobqueue's cluster; raise InvalidRequest if its class can't be imported."""
+        make: Callable[..., Any] = partial(start_guarded, _class(self.call))
+        if self.network.ports and "port" not in self.options:
+            make = partial(_listening_within, self.network.ports, make)
         return {
-            "scheduler_cls": partial(start_guarded, _class(self.call)),
+            "scheduler_cls": make,
             "scheduler_options": {
                 "dashboard_address": free_address(),
                 **({} if dask_settings.temporary_directory() else {"local_directory": private.scratch()}),
@@ -65,6 +69,25 @@ class SchedulerPlan:
         if local and not self.network.interface and "interface" not in self.options:
             return {"host": "127.0.0.1"}  # its workers are here, too
         return {} if "host" in self.options else {"interface": self.network.interface}
+
+
+def _listening_within(ports: tuple[int, int], make: Callable[..., Any], **options: Any) -> Any:
+    """Make a scheduler that takes the first free port of a range as it starts: others may take some until then."""
+    scheduler = make(**options)
+    listen = scheduler.listen
+
+    async def listen_within(address: str, **more: Any) -> None:
+        for port in range(ports[0], ports[1] + 1):
+            try:
+                return await listen(f"{address.rpartition(':')[0]}:{port}", **more)  # type: ignore[no-any-return]
+            except OSError as error:  # noqa: PERF203 -- each port for itself
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        free_port(ports)  # raises what to do
+        return await listen(address, **more)  # type: ignore[no-any-return]
+
+    scheduler.listen = listen_within
+    return scheduler
 
 
 def _class(call: Call) -> type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
@@ -152,6 +153,21 @@ def test_all_stays_within_a_range_of_ports():
             ]
         ports.append(int(cluster.scheduler_address.rpartition(":")[2]))
     assert [port for port in ports if not first < port <= first + 40] == []
+
+
+def test_clusters_that_start_at_the_same_time_share_a_range_of_ports():
+    listener, first = taken()
+
+    async def both():
+        keywords = {"cores": 1, "memory": "1 GiB", "ports": f"{first}-{first + 40}", "asynchronous": True}
+        made = [LocalQueueCluster(**keywords) for _ in range(2)]
+        async with made[0], made[1]:
+            return [int(each.scheduler_address.rpartition(":")[2]) for each in made]
+
+    with listener:
+        ports = asyncio.run(both())
+    assert len({*ports}) == 2
+    assert all(first < port <= first + 40 for port in ports)
 
 
 @pytest.mark.parametrize(
