@@ -28,7 +28,7 @@ from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, TemplateError
 from jobclusters.jobs.record import job_of
 from tests.helpers.golden import CASES, HEADS, SILENT, SIZES, SMALL, script, site
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -239,7 +239,7 @@ class Run:
     def __call__(self, text, **variables):
         """Run to the end; give the only call's words."""
         with self.start(text, **variables) as job:
-            job.communicate(timeout=20)
+            job.communicate(timeout=PATIENCE)
         assert job.returncode == int(variables.get("STATUS", 0))
         ((_, words),) = self.calls()
         return words
@@ -445,7 +445,7 @@ EPILOGUE = {**SMALL, "job_script_epilogue": ["echo epilogue"]}
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_worker_for_each_gpu(run, variables, gpus, status):
     with run.start(script(**GPUS, worker_name="C-3"), STATUS=str(status), **variables) as job:
-        job.communicate(timeout=20)
+        job.communicate(timeout=PATIENCE)
     assert [(gpu, name_of(words)) for gpu, words in run.calls()] == [(g, f"C-3-{i}") for i, g in enumerate(gpus)]
     assert job.returncode == status
 
@@ -461,7 +461,7 @@ def test_all_gpus_for_the_only_worker(run, processes):
 @pytest.mark.parametrize("keywords", [SMALL, EPILOGUE], ids=["plain", "epilogue"])
 def test_exit_status_is_passed_on(run, keywords, status):
     with run.start(script(**keywords), STATUS=str(status)) as job:
-        out, _ = job.communicate(timeout=20)
+        out, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == status
     assert out == ("epilogue\n" if keywords is EPILOGUE else "")
 
@@ -492,7 +492,7 @@ def test_workers_hear_of_the_end(run, keywords, workers, end, terms):
             job.terminate()
             until(lambda: run.count_terms() == [count] * workers)
         (run.records / "end").touch()
-        out, _ = job.communicate(timeout=20)
+        out, _ = job.communicate(timeout=PATIENCE)
     assert (job.returncode, out) == (7, end)
 
 
@@ -515,7 +515,7 @@ def test_workers_hear_of_grid_engines_warning(run, keywords, workers, end, warni
                     process.send_signal(warning)
             until(lambda: len(run.count_terms()) == workers)
         (run.records / "end").touch()
-        out, _ = job.communicate(timeout=20)
+        out, _ = job.communicate(timeout=PATIENCE)
     assert run.count_terms() == [1] * workers
     assert (job.returncode, out) == (-warning, end)
 

@@ -11,15 +11,16 @@ import os
 import signal
 import sys
 import threading
-import time
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from jobclusters.batch import shell
 from jobclusters.batch.commands import BatchCommands
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import NoBatchSystem, Unavailable
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 
 @pytest.fixture(params=[errno.EAGAIN, errno.EMFILE, errno.ENOMEM])
@@ -48,33 +49,54 @@ def test_a_command_that_is_not_there_or_may_not_be_run(tmp_path):
 
 
 def test_it_reads_its_input_and_is_killed_with_its_children_after_the_timeout():
-    reply = asyncio.run(shell.run([sys.executable, "-c", "print(input())"], stdin="ä\n", timeout=60))
+    reply = asyncio.run(shell.run([sys.executable, "-c", "print(input())"], stdin="ä\n", timeout=PATIENCE))
     assert (reply.status, reply.out) == (0, "ä\n")
     reply = asyncio.run(shell.run(["sh", "-c", "sleep 600 | cat"], timeout=0.2))
     assert (reply.status, reply.err) == (None, "no answer in 0.2 s")
 
 
-def took(argv, **more):
-    """Run a command; give its reply, and how many seconds that took."""
-    began = time.monotonic()
-    reply = asyncio.run(shell.run(argv, **more))
-    return reply, time.monotonic() - began
+def run(argv, **more):
+    return asyncio.run(shell.run(argv, **more))
 
 
-# Another session: killing the command's process group doesn't reach it, and it keeps the output open.
-LEFT = "import subprocess, sys; subprocess.Popen(['sleep', '30'], start_new_session=True); print('7', flush=True); "
+@pytest.fixture
+def left(tmp_path):
+    """Give a program that leaves a process behind, and tell whether that still runs.
+
+    In another session: killing the command's process group doesn't reach it, and it keeps the output open.
+    """
+    noted = tmp_path / "left"
+    program = (
+        "import subprocess, sys; left = subprocess.Popen(['sleep', '600'], start_new_session=True);"
+        f" open({str(noted)!r}, 'w').write(str(left.pid)); print('7', flush=True); "
+    )
+
+    def pid():
+        return int((noted.exists() and noted.read_text()) or 0)
+
+    yield SimpleNamespace(program=program, pid=pid, runs=lambda: psutil.pid_exists(pid()))
+    if pid():
+        os.kill(pid(), signal.SIGKILL)
 
 
-def test_what_a_command_leaves_behind_holds_nobody_up():
-    reply, seconds = took([sys.executable, "-c", LEFT], timeout=60)
+def test_what_a_command_leaves_behind_holds_nobody_up(left):
+    reply = run([sys.executable, "-c", left.program], timeout=PATIENCE)
     assert (reply.status, reply.out) == (0, "7\n"), "what it printed counts"
-    assert seconds < 20
+    assert left.pid()
+    assert left.runs()
 
 
-def test_the_timeout_holds_for_what_a_command_leaves_behind():
-    reply, seconds = took([sys.executable, "-c", LEFT + "import time; time.sleep(600)"], timeout=2)
-    assert (reply.status, reply.err) == (None, "no answer in 2 s")
-    assert seconds < 20
+def test_the_timeout_holds_for_what_a_command_leaves_behind(left, monkeypatch):
+    wait = asyncio.wait
+
+    async def wait_from_then_on(*arguments, **more):
+        await asyncio.to_thread(until, left.pid)
+        return await wait(*arguments, **more)
+
+    monkeypatch.setattr(asyncio, "wait", wait_from_then_on)
+    reply = run([sys.executable, "-c", left.program + "import time; time.sleep(600)"], timeout=0.2)
+    assert (reply.status, reply.err) == (None, "no answer in 0.2 s")
+    assert left.runs()
 
 
 def collect(processes):
@@ -97,9 +119,8 @@ def test_a_command_that_can_not_be_killed_is_left_alone(error, monkeypatch):
 
     monkeypatch.setattr(os, "killpg", refused)
     monkeypatch.setattr(shell, "KILL_TIMEOUT", 0.1)
-    reply, seconds = took(["sleep", "20"], timeout=0.1)
+    reply = run(["sleep", "600"], timeout=0.1)
     assert (reply.status, len(killed)) == (None, 1)
-    assert seconds < 15
     assert not shell.goes_on("sleep"), "its event loop is closed"
     collect(killed)
 
@@ -112,7 +133,7 @@ def test_a_command_that_can_not_be_killed_is_no_answer_where_files_are_used_up(m
     monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
     monkeypatch.setattr(shell, "KILL_TIMEOUT", 0.1)
     monkeypatch.setattr(os, "dup", refused)
-    reply, _ = took(["sleep", "20"], timeout=0.1)
+    reply = run(["sleep", "600"], timeout=0.1)
     assert (reply.status, reply.err) == (None, "no answer in 0.1 s")
     collect(killed)
 
@@ -123,11 +144,18 @@ def test_a_command_whose_end_is_waited_for_no_more_leaves_nothing_open(monkeypat
     monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
 
     async def scenario():
-        running = asyncio.ensure_future(shell.run(["sleep", "20"], timeout=60))
-        await asyncio.sleep(0.2)
-        for _ in range(2):
+        begun, wait = asyncio.Event(), asyncio.wait
+
+        async def noted(*arguments, **more):
+            begun.set()
+            return await wait(*arguments, **more)
+
+        monkeypatch.setattr(asyncio, "wait", noted)
+        running = asyncio.ensure_future(shell.run(["sleep", "600"], timeout=PATIENCE))
+        for _ in range(2):  # while it is waited for, and while its end is
+            await begun.wait()
+            begun.clear()
             running.cancel()
-            await asyncio.sleep(0.05)
         with pytest.raises(asyncio.CancelledError):
             await running
 
@@ -137,14 +165,14 @@ def test_a_command_whose_end_is_waited_for_no_more_leaves_nothing_open(monkeypat
 
 def test_a_command_that_prints_for_ever_is_ended(monkeypatch):
     monkeypatch.setattr(shell, "LARGEST_OUTPUT", 2**20)
-    reply, _ = took(["yes"], timeout=60)
+    reply = run(["yes"], timeout=PATIENCE)
     assert (reply.status, reply.out, reply.err) == (None, "", "it printed more than 1 MiB")
 
 
 def test_names_that_are_no_text_come_through():
     """As of a directory whose name isn't UTF-8."""
     name = os.fsdecode(b"/home/J\xf6rg")
-    reply, _ = took([sys.executable, "-c", "import sys; print(sys.stdin.buffer.read())"], stdin=name, timeout=60)
+    reply = run([sys.executable, "-c", "import sys; print(sys.stdin.buffer.read())"], stdin=name, timeout=PATIENCE)
     assert reply.out == "b'/home/J\\xf6rg'\n"
 
 
@@ -155,7 +183,7 @@ def test_a_machine_without_room_for_a_thread_is_no_answer(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "subprocess_exec", refused)
-    reply, _ = took(["true"], timeout=60)
+    reply = run(["true"], timeout=PATIENCE)
     assert (reply.status, reply.err) == (None, "this machine can't start it now: can't start new thread")
 
 
@@ -163,7 +191,7 @@ def test_the_log_tells_of_commands_and_scripts_at_level_debug(caplog):
     """As with dask-jobqueue, by ``logging.basicConfig(level=logging.DEBUG)``."""
     caplog.set_level(logging.DEBUG, "jobclusters")
     program = "import sys; print(sys.stdin.read().upper()); sys.exit(3)"
-    asyncio.run(shell.run([sys.executable, "-c", program], stdin="#!/bin/sh\nsleep 1\n", timeout=60))
+    asyncio.run(shell.run([sys.executable, "-c", program], stdin="#!/bin/sh\nsleep 1\n", timeout=PATIENCE))
     (said, script), (_, answer) = ((each.levelname, each.getMessage()) for each in caplog.records)
     assert said == "DEBUG"
     assert script == f"for {sys.executable}:\n#!/bin/sh\nsleep 1\n"

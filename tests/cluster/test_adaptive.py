@@ -16,7 +16,7 @@ from jobclusters.errors import InvalidRequest
 from jobclusters.scaling.model import Decision, Policy
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def done(cluster):
 def test_jobs_come_with_work_and_go_when_idle(cluster, client, queue):
     cluster.adapt(maximum_jobs=2, **QUICK)
     futures = client.map(lambda x: (time.sleep(0.05), x)[1], range(40))
-    assert client.submit(sum, futures).result(timeout=60) == 780
+    assert client.submit(sum, futures).result(timeout=PATIENCE) == 780
     del futures
     until(lambda: not cluster.scheduler.workers and not queue.living())
     assert done(cluster) == (2, 0, 2)
@@ -78,7 +78,7 @@ def test_results_that_nobody_else_can_hold_keep_the_last_job(cluster, client):
     cluster.adapt(maximum_jobs=2, **QUICK)
     futures = client.map(lambda i: (time.sleep(0.1), bytes(1000))[1], range(40), pure=False)
     client.wait_for_workers(2)
-    wait(futures, timeout=60)
+    wait(futures, timeout=PATIENCE)
     until(lambda: "results need the memory of 1" in cluster.history[-1].decision.because)
     until(lambda: len(cluster.scheduler.workers) == 1)
     assert {future.status for future in futures} == {"finished"}
@@ -117,15 +117,15 @@ def test_a_group_comes_for_the_tasks_that_need_it(cluster, client):
     cluster.adapt(group="fast", maximum=3, **QUICK)
     client.wait_for_workers(1)
     plain = client.submit(lambda: 1, pure=False)
-    assert plain.result(timeout=30) == 1
+    assert plain.result(timeout=PATIENCE) == 1
     assert [name for name in cluster.worker_spec if cluster.groups["fast"].owns(name)] == []
     event = Event()
     futures = [client.submit(event.wait, resources={"fast": 1}, pure=False) for _ in range(2)]
-    client.wait_for_workers(3, timeout=30)
+    client.wait_for_workers(3, timeout=PATIENCE)
     assert cluster.observed == cluster.plan
     assert sorted(len(entry.get("group", [1])) for entry in cluster.worker_spec.values()) == [1, 2]
     event.set()
-    wait(futures, timeout=30)
+    wait(futures, timeout=PATIENCE)
     del futures
     until(lambda: len(cluster.scheduler.workers) == 1)
     assert {step.group for step in cluster.history} == {"fast"}
@@ -255,7 +255,7 @@ def test_a_cluster_that_is_awaited_later_than_made_gets_what_it_was_asked_for(qu
         for _ in range(10):  # then what was asked for has been looked at
             await asyncio.sleep(0)
         async with cluster:
-            await cluster.wait_for_workers(1, timeout=60)
+            await cluster.wait_for_workers(1, timeout=PATIENCE)
 
     asyncio.run(main())
     assert not [record for record in caplog.records if record.exc_info and record.levelno >= logging.WARNING]

@@ -37,6 +37,7 @@ from tests.helpers.recorded import (
     check_submit,
     recorded,
 )
+from tests.helpers.waiting import PATIENCE
 
 SGE = Sge()
 
@@ -511,8 +512,8 @@ def test_details_that_never_come_are_waited_for_once(monkeypatch):
 
     async def ask():
         await queue.detail("7")
-        monkeypatch.setattr(Sge, "detail_delay", 60.0)
-        return await asyncio.wait_for(queue.detail("8"), 10)
+        monkeypatch.setattr(Sge, "detail_delay", 100 * PATIENCE)
+        return await asyncio.wait_for(queue.detail("8"), PATIENCE)
 
     assert asyncio.run(ask()) is None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 
 import psutil
 import pytest
+from distributed.comm import parse_host_port
 from distributed.core import Status
 
 from jobclusters import LocalQueueCluster
@@ -16,7 +18,7 @@ from jobclusters.registry import liveness
 from jobclusters.registry.files import ORDER, SECURITY, root
 from jobclusters.registry.names import Presence, claim, directory, new_record
 from jobclusters.registry.record import Phase
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 SMALL = {"cores": 1, "memory": "1 GB", "nanny": False}
 
@@ -36,7 +38,7 @@ def started(home):
     """Give what has been started; nothing of it may be left, and nothing of it is."""
     yield lambda word="": [process for process, line in processes(home).items() if word in line]
     try:
-        until(lambda: not processes(home), 20)
+        until(lambda: not processes(home))
     except AssertionError:
         left = processes(home)
         for process in left:
@@ -47,8 +49,28 @@ def started(home):
 
 @pytest.fixture
 def soon(monkeypatch):
-    """A scheduler that isn't there need not be waited for, where all is on one machine."""
+    """Ask a scheduler that is there until it answers, and do not wait for one that isn't: all is on one machine."""
+    asks = liveness._answers
+
+    async def answers(files, record):
+        deadline = time.monotonic() + PATIENCE
+        while await listens(record.scheduler) and time.monotonic() < deadline:
+            if await asks(files, record):
+                return True
+        return False
+
+    monkeypatch.setattr(liveness, "_answers", answers)
     monkeypatch.setattr(liveness, "ANSWER_TIMEOUT", 2.0)
+
+
+async def listens(address):
+    """Tell whether a process listens at an address of this machine."""
+    try:
+        _, writer = await asyncio.open_connection(*parse_host_port(address))
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 @pytest.fixture

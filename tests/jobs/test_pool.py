@@ -20,7 +20,7 @@ from jobclusters.errors import TemplateError
 from jobclusters.registry.janitor import Janitor
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 SMALL = {"cores": 1, "memory": "1 GiB", "silence_logs": "error", "scheduler_options": {"dashboard": False}}
 
@@ -47,7 +47,7 @@ def verbs(queue, verb):
 def test_jobs_compute_and_leave_nothing(queue):
     with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=PATIENCE)
         assert client.submit(sum, range(10)).result() == 45
         assert {status.state for status in cluster.jobs.values()} == {JobState.RUNNING}
     assert queue.living() == [] or {queue.states_now()[job].state for job in queue.living()} == {JobState.COMPLETING}
@@ -90,7 +90,7 @@ def test_results_survive_scaling_down(queue, many):
     with ScriptedCluster(queue, **many) as cluster, Client(cluster) as client:
         cluster.scale(jobs=3)
         workers = 3 * many["processes"]
-        client.wait_for_workers(workers, timeout=60)
+        client.wait_for_workers(workers, timeout=PATIENCE)
         names = list(client.scheduler_info(n_workers=-1)["workers"])
         held = [
             client.submit(lambda i: (i, "x" * 1000), i, workers=[names[i % workers]], pure=False) for i in range(30)
@@ -109,10 +109,10 @@ def test_results_survive_scaling_down(queue, many):
 def test_a_job_that_dies_is_replaced_once(queue, many, state):
     with ScriptedCluster(queue, **many) as cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
-        client.wait_for_workers(2 * many["processes"], timeout=60)
+        client.wait_for_workers(2 * many["processes"], timeout=PATIENCE)
         queue.end("1_0", state)
         until(lambda: len(queue.states_now()) == 3 and not any(n.endswith("-0") for n in cluster.worker_spec))
-        client.wait_for_workers(2 * many["processes"], timeout=60)
+        client.wait_for_workers(2 * many["processes"], timeout=PATIENCE)
         assert sum(not status.state.ended for status in cluster.jobs.values()) == 2
         assert verbs(queue, "submit") == [2, 1]
         assert cluster.jobs["1_0"].state is state
@@ -123,7 +123,7 @@ def test_a_refusal_reaches_the_person_in_its_own_words(held, caplog):
     with ScriptedCluster(held, **SMALL) as cluster:
         cluster.scale(jobs=3)
         with pytest.raises(Refused, match="invalid partition specified: nosuch"):
-            cluster.wait_for_workers(3, timeout=30)
+            cluster.wait_for_workers(3, timeout=PATIENCE)
         assert "invalid partition" in caplog.text
         assert verbs(held, "submit") == [3], "a refused request is not repeated"
         cluster.scale(jobs=3)
@@ -167,7 +167,7 @@ def test_a_submission_without_an_answer_happens_exactly_once(held, monkeypatch, 
 def test_silence_is_no_death(queue, caplog):
     with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         with queue.silent():
             cluster.pool.hurry()
             until(lambda: "does not answer" in caplog.text)
@@ -202,7 +202,7 @@ def test_jobs_that_end_before_a_worker_tell_why_at_once(queue):
         cluster.scale(jobs=1)
         started = time.monotonic()
         with pytest.raises(JobsFailed) as raised:
-            cluster.wait_for_workers(1, timeout=60)
+            cluster.wait_for_workers(1, timeout=PATIENCE)
         assert time.monotonic() - started < 30
         text = str(raised.value)
         assert "exit code 3" in text
@@ -228,7 +228,7 @@ def test_a_template_that_fails_for_an_array_is_reported(held, tmp_path):
     with ScriptedCluster(held, **SMALL, template_dirs=[str(tmp_path)]) as cluster:
         cluster.scale(jobs=2)
         with pytest.raises(Refused, match=r"no job script could be made: .*local.sh.j2, line 1: .*nosuch"):
-            cluster.wait_for_workers(2, timeout=60)
+            cluster.wait_for_workers(2, timeout=PATIENCE)
         cluster.scale(jobs=1)
         until(lambda: len(held.living()) == 1)
 
@@ -264,7 +264,7 @@ def test_without_a_janitor_nothing_is_submitted_and_that_is_reported(held, monke
             with pytest.raises(
                 Refused, match=r"nothing was submitted: this machine can't start .*: Resource temporarily"
             ):
-                cluster.wait_for_workers(1, timeout=60)
+                cluster.wait_for_workers(1, timeout=PATIENCE)
         assert held.living() == []
         cluster.scale(jobs=1)
         until(lambda: len(held.living()) == 1)
@@ -278,7 +278,7 @@ def test_an_answer_that_cannot_be_read_is_none_and_the_watch_goes_on(queue, monk
 
     with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
         cluster.scale(jobs=1)
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         monkeypatch.setattr(queue, "states", odd)
         cluster.pool.hurry()
         until(lambda: "an unforeseen word" in caplog.text)
@@ -292,7 +292,7 @@ def test_a_missing_python_is_named(queue):
     with ScriptedCluster(queue, python="/no/such/python", **SMALL) as cluster:
         cluster.scale(jobs=1)
         with pytest.raises(JobsFailed, match="Python was not found on the node"):
-            cluster.wait_for_workers(1, timeout=60)
+            cluster.wait_for_workers(1, timeout=PATIENCE)
 
 
 def test_logs_of_jobs_that_never_had_a_worker(queue):
@@ -341,7 +341,7 @@ def test_a_closed_cluster_says_that_it_gets_no_jobs(held):
 def test_a_job_goes_by_the_names_of_its_workers(queue):
     with ScriptedCluster(queue, **SMALL) as cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=PATIENCE)
         assert cluster.scale_down(["ScriptedCluster-0"]) is None
         assert list(cluster.worker_spec) == ["ScriptedCluster-1"]
         until(lambda: len(cluster.scheduler.workers) == 1)
@@ -408,7 +408,7 @@ def test_the_cluster_ends_with_its_scheduler(held):
 def test_every_worker_knows_its_job(queue):
     with ScriptedCluster(queue, **{**SMALL, "cores": 2, "processes": 2}) as cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
-        client.wait_for_workers(4, timeout=60)
+        client.wait_for_workers(4, timeout=PATIENCE)
         names = sorted(client.run(lambda dask_worker: dask_worker.name).values())
         assert names == sorted(cluster.plan) == sorted(cluster.observed)
         assert [status.workers for status in cluster.jobs.values()] == [2, 2]
@@ -446,7 +446,7 @@ def messages(caplog):
 def test_adaptive_lets_whole_idle_jobs_go(queue):
     with ScriptedCluster(queue, **{**SMALL, "cores": 2, "processes": 2, "memory": "2 GiB"}) as cluster:
         cluster.scale(jobs=3)
-        cluster.wait_for_workers(6, timeout=60)
+        cluster.wait_for_workers(6, timeout=PATIENCE)
         cluster.adapt(minimum_jobs=1, maximum_jobs=3, interval="100ms", wait_count=2)
         until(lambda: len(cluster.worker_spec) == 1 and len(cluster.scheduler.workers) == 2)
 
@@ -462,7 +462,7 @@ def test_jobs_that_we_cancelled_are_remembered(held):
 def test_a_log_directory_is_made_for_an_adaptive_cluster_too(queue, tmp_path):
     with ScriptedCluster(queue, log_directory=str(tmp_path / "logs"), **SMALL) as cluster, Client(cluster) as client:
         cluster.adapt(maximum=1, interval="100ms")
-        assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+        assert client.submit(sum, [1, 2]).result(timeout=PATIENCE) == 3
         assert len(list((tmp_path / "logs").iterdir())) == 1
 
 
@@ -745,6 +745,6 @@ def test_jobs_whose_workers_work_are_not_pending_where_nothing_can_be_asked(queu
     """As where a site rations questions."""
     with queue.silent("states"), ScriptedCluster(queue, **SMALL) as cluster:
         cluster.scale(jobs=1)
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
         until(lambda: [status.state for status in cluster.jobs.values()] == [JobState.RUNNING])
         assert "1 RUNNING" in cluster.summary.upper() or "running" in cluster.summary

@@ -160,7 +160,7 @@ def test_a_sweep_ends_the_processes_of_a_dead_owners_queue(cluster):
     files.write("key.pem", "secret")
     process = subprocess.Popen(["sleep", "600"], env={**os.environ, "JOBCLUSTERS_JOB_ID": "token1.1"})
     asyncio.run(sweep(files, record, "its head is gone"))
-    assert process.wait(10) == -15
+    assert process.wait(PATIENCE) == -15
     assert (files.record().phase, files.record().why) == (Phase.ENDED, "its head is gone")
     assert not (files.path / "key.pem").exists()
 

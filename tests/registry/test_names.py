@@ -20,6 +20,7 @@ from jobclusters.registry.files import ClusterFiles, root
 from jobclusters.registry.names import ENDED_RETENTION, Presence, claim, directory, lives, names, new_record
 from jobclusters.registry.record import Phase
 from tests.helpers.users import nobody
+from tests.helpers.waiting import PATIENCE
 
 FORK = multiprocessing.get_context("fork")
 
@@ -52,7 +53,7 @@ def race(count, prepare=None):
 
     def take():
         mine = record(why=str(os.getpid()))
-        barrier.wait(30)
+        barrier.wait(PATIENCE)
         before = claim(mine)
         answers.put((mine.run, before and before.run))
 
@@ -60,7 +61,7 @@ def race(count, prepare=None):
     for process in processes:
         process.start()
     try:
-        return [answers.get(timeout=60) for _ in processes]
+        return [answers.get(timeout=PATIENCE) for _ in processes]
     finally:
         for process in processes:
             process.join(5)
@@ -110,7 +111,7 @@ def test_a_lock_that_is_held_is_respected_whatever_its_date(monkeypatch):
     threading.Thread(target=lambda: claim(record()) or done.set(), daemon=True).start()
     assert not done.wait(0.3)
     lock.unlink()
-    assert done.wait(20)
+    assert done.wait(PATIENCE)
 
 
 def test_a_lock_that_changed_hands_is_not_taken_away(tmp_path):
