@@ -227,7 +227,7 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_it_runs_on_this_machine(program):
     variables = {}
     try:
