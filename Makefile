@@ -9,7 +9,7 @@ PYTHONS ?= $(shell for each in python3.10 python3.11 python3.12 python3.13 pytho
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
-	@echo "make test       all tests: test-checkout, test-notebook, test-live and test-floor"
+	@echo "make test       all tests on the newest dependencies: test-checkout, test-notebook and test-live"
 	@echo "make test-fast  the tests that need neither containers nor a browser"
 	@echo "make fuzz       hostile keywords and replies, for longer than the fast tests: SEED=7 ROUNDS=200"
 	@echo "make test-live  those on batch systems in containers: an old and a new SLURM, Grid Engine, HTCondor and OAR"
@@ -82,7 +82,7 @@ test-checkout:
 	ci/try-checkout demo test-fast $(if $(ARGS),ARGS='$(ARGS)')
 
 test:
-	MAKE=$(MAKE) ci/all-tests
+	MAKE=$(MAKE) ci/all-tests test-checkout test-notebook test-live
 
 drills:
 	ci/live-tests -s -k drill

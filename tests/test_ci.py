@@ -1,4 +1,4 @@
-"""What `make test` runs: ci/all-tests, with a make that only takes notes."""
+"""What `make test` and CI run: ci/all-tests, with a make that only takes notes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from tests.helpers.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
+PARTS = ["test-checkout", "test-notebook", "test-live", "test-floor"]
 MAKE = """\
 #!/bin/bash
 # Says what it is called with, and fails or lasts as its file says.
@@ -38,7 +39,7 @@ class Run:
 
     def start(self):
         return subprocess.Popen(
-            [ROOT / "ci" / "all-tests"],
+            [ROOT / "ci" / "all-tests", *PARTS],
             env={**os.environ, "NOTES": str(self.notes), "MAKE": str(self.notes / "make"), "TMPDIR": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -66,9 +67,6 @@ def run(tmp_path):
     yield run
     for each in run.left():
         each.kill()
-
-
-PARTS = ["test-checkout", "test-notebook", "test-live", "test-floor"]
 
 
 def test_all_parts_are_run_one_after_the_other_and_shown(run):
