@@ -322,13 +322,16 @@ class JobPool:
     def _status(self, record: JobRecord, workers: int) -> JobStatus:
         """Add what only we know to what the batch system says of a job."""
         since = None if record.arrived_at is None else time.monotonic() - record.arrived_at
-        return replace(record.status, workers=workers, ends=record.walltime_ends_at(since, datetime.now()))
+        status = record.status
+        if workers and status.state is JobState.PENDING:  # the last answer is older than they are
+            status = replace(status, state=JobState.RUNNING, reason="", estimated_start=None)
+        return replace(status, workers=workers, ends=record.walltime_ends_at(since, datetime.now()))
 
     def summary(self) -> str:
         """Count the jobs by state, with what keeps them: ``7 running, 3 pending: QOSMaxCpuPerUserLimit``."""
         held_back = self._submitter.waiting
-        records = self.wanted()
-        live = [record.status for record in records if record not in held_back]
+        records, counts = self.wanted(), self.count_workers()
+        live = [self._status(record, counts[record.name]) for record in records if record not in held_back]
         by_state = Counter(status.state for status in live)
         reasons = Counter(s.reason for s in live if s.state is JobState.PENDING and s.reason)
         order = (JobState.RUNNING, JobState.COMPLETING, JobState.UNKNOWN, JobState.PENDING)

@@ -739,6 +739,16 @@ def test_the_script_that_is_printed_is_the_one_that_is_submitted(monkeypatch):
             assert "tls://127.0.0.1" in printed
 
 
+def test_jobs_whose_workers_work_are_not_pending_until_they_are_asked_about(queue):
+    queue.interval = 3600
+    with ScriptedCluster(queue, **SMALL) as cluster:
+        cluster.scale(jobs=1)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
+        assert [(job.state, job.workers) for job in cluster.jobs.values()] == [(JobState.RUNNING, 1)]
+        assert cluster.summary == "1 running"
+        queue.interval = 0.05  # its own rounds
+
+
 def test_jobs_whose_workers_work_are_not_pending_where_nothing_can_be_asked(queue):
     """As where a site rations questions."""
     with queue.silent("states"), ScriptedCluster(queue, **SMALL) as cluster:
