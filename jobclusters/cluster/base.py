@@ -39,6 +39,8 @@ PROGRESS_DELAY = 0.5
 #: Seconds for which more workers are awaited than asked for, before their user is warned.
 VAIN_NOTICE = 2.0
 
+_CLOSED = (Status.closing, Status.closed)
+
 
 class ClusterBase(Cluster, ABC):  # type: ignore[misc]
     """A cluster whose workers are jobs.
@@ -133,7 +135,7 @@ class ClusterBase(Cluster, ABC):  # type: ignore[misc]
         """
         wanted = workers_meant(n_workers, _count_requested(self))
         check_timeout(timeout)
-        if self.status in (Status.closing, Status.closed):
+        if self.status in _CLOSED:
             raise QueueError(f"cluster {self.name} is closed{because(self)}: no workers will come")
         display = open_display(progress)
         look = _measure_from_now(self, wanted)
@@ -142,15 +144,24 @@ class ClusterBase(Cluster, ABC):  # type: ignore[misc]
         # Not on the event loop: a terminal stopped by Ctrl-S would block it, and Dask's scheduler with it.
         loop = self.loop.asyncio_loop
         waiting: futures.Future[Any] = asyncio.run_coroutine_threadsafe(self._wait_for_workers(wanted, timeout), loop)
-        with _shown(display, waiting) as show:
-            while not futures.wait([waiting], PROGRESS_INTERVAL).done:
-                if self.status is Status.closed:
-                    raise QueueError(f"cluster {self.name} was closed{because(self)}: no more workers will come")
+        try:
+            with _shown(display, waiting) as show:
+                while not futures.wait([waiting], PROGRESS_INTERVAL).done:
+                    if self.status is Status.closed:
+                        raise QueueError(_closed(self))
+                    looking = asyncio.run_coroutine_threadsafe(_on_loop(look), loop)
+                    if looking in futures.wait([waiting, looking], PROGRESS_INTERVAL, futures.FIRST_COMPLETED).done:
+                        show(looking.result())
+                waiting.result()
                 looking = asyncio.run_coroutine_threadsafe(_on_loop(look), loop)
-                if looking in futures.wait([waiting, looking], PROGRESS_INTERVAL, futures.FIRST_COMPLETED).done:
+                while not futures.wait([looking], PROGRESS_INTERVAL).done and self.status is not Status.closed:
+                    pass
+                if looking.done():
                     show(looking.result())
-            waiting.result()
-            show(asyncio.run_coroutine_threadsafe(_on_loop(look), loop).result())
+        except (futures.CancelledError, RuntimeError) as error:  # another thread closes it: its event loop has ended
+            if isinstance(error, QueueError) or self.status not in _CLOSED:
+                raise
+            raise QueueError(_closed(self)) from error
         return None
 
     async def _wait_showing(
@@ -172,8 +183,10 @@ class ClusterBase(Cluster, ABC):  # type: ignore[misc]
                 if (trouble := await self._find_trouble()) is not None:
                     raise trouble
             await arriving
-        except OSError:  # the scheduler may be gone: then that is the error
+        except OSError as error:  # the scheduler may be gone: then that is the error
             await self._find_trouble()
+            if self.status in _CLOSED:
+                raise QueueError(_closed(self)) from error
             raise
         finally:
             arriving.cancel()
@@ -199,7 +212,7 @@ class ClusterBase(Cluster, ABC):  # type: ignore[misc]
 
     def _widget(self) -> Any:
         """Make the widget, once; None without ipywidgets, or after the end."""
-        if self._panel is None and self.status not in (Status.closing, Status.closed):
+        if self._panel is None and self.status not in _CLOSED:
             try:
                 from jobclusters.cluster.widget import Panel
             except ImportError:
@@ -261,6 +274,10 @@ def _count_requested(cluster: ClusterBase) -> int:
         least = 0 if group.policy is None else group.policy.minimum
         total += max(group.wanted, least) * group.spec.processes
     return total
+
+
+def _closed(cluster: ClusterBase) -> str:
+    return f"cluster {cluster.name} was closed{because(cluster)}: no more workers will come"
 
 
 def because(cluster: ClusterBase) -> str:

@@ -6,17 +6,20 @@ import asyncio
 import io
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import dask.config
 import pytest
 
-from jobclusters import InvalidRequest, JobState, JobStatus, QueueError
+from jobclusters import InvalidRequest, JobState, JobStatus, LocalQueueCluster, QueueError
+from jobclusters.cluster import base
 from jobclusters.cluster import progress as display
 from jobclusters.cluster.progress import Display, Notebook, Plain, Progress, Rich, lines, open_display, workers_meant
 from jobclusters.config.machine import Machine
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
+from tests.helpers.waiting import PATIENCE, until
 
 NOW = datetime(2030, 1, 1, 9, 30)
 
@@ -193,15 +196,27 @@ def one_at_a_time():
     return ScriptedQueue(Machine(cores=1, memory=2**40))
 
 
-def test_a_fraction_is_waited_for_and_shown(one_at_a_time, capsys):
+def test_a_fraction_is_waited_for_and_shown(one_at_a_time, capsys, tmp_path):
     """The other job can't start: who waited for both would wait for ever."""
-    with ScriptedCluster(one_at_a_time, cores=1, memory="256 MiB") as cluster:
+    go, shown = tmp_path / "go", []
+
+    def seen(words):
+        shown.append(capsys.readouterr().err)
+        return words in "".join(shown)
+
+    prologue = [f"until [ -e {go} ]; do sleep 0.1; done"]
+    with ScriptedCluster(one_at_a_time, cores=1, memory="256 MiB", job_script_prologue=prologue) as cluster:
         cluster.scale(jobs=2)
-        cluster.wait_for_workers(0.5, timeout=60, progress=True)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(cluster.wait_for_workers, 0.5, timeout=PATIENCE, progress=True)
+            try:
+                until(lambda: seen("0 of 1 workers; jobs: 1 running, 1 pending\n  1 wait: Resources"))
+            finally:
+                go.touch()
+            waiting.result()
         assert len(cluster.observed) == 1
-        shown = capsys.readouterr().err
-        assert "0 of 1 workers; jobs: 1 running, 1 pending\n  1 wait: Resources" in shown
-        assert shown.splitlines()[-1].startswith("1 of 1 workers")
+        assert seen("1 of 1 workers")
+        assert "".join(shown).splitlines()[-1].startswith("1 of 1 workers")
         with pytest.raises(TimeoutError):
             cluster.wait_for_workers(1.0, timeout=1)
         assert capsys.readouterr().err == "", "no terminal, no words"
@@ -212,7 +227,7 @@ def test_on_an_event_loop(one_at_a_time, capsys):
         cluster = ScriptedCluster(one_at_a_time, cores=1, memory="256 MiB", asynchronous=True)
         async with cluster:
             cluster.adapt(minimum=2)
-            await cluster.wait_for_workers(0.5, timeout=60, progress=True)
+            await cluster.wait_for_workers(0.5, timeout=PATIENCE, progress=True)
             assert len(cluster.observed) == 1
 
     asyncio.run(drive())
@@ -224,8 +239,8 @@ def test_a_client_waits_in_the_same_way(one_at_a_time, monkeypatch):
         seen = []
         monkeypatch.setattr(cluster, "wait_for_workers", lambda *asked: seen.append(asked))
         with cluster.get_client() as client:
-            client.wait_for_workers(1, timeout=60)
-        assert seen == [(1, 60)]
+            client.wait_for_workers(1, timeout=PATIENCE)
+        assert seen == [(1, PATIENCE)]
 
 
 def test_a_closed_cluster_is_not_waited_for():
@@ -233,6 +248,22 @@ def test_a_closed_cluster_is_not_waited_for():
         pass
     with pytest.raises(QueueError, match="is closed: no workers will come"):
         cluster.wait_for_workers(1)
+
+
+@pytest.mark.parametrize("head", ["process", "detached"])
+def test_a_wait_ends_with_its_cluster(head, monkeypatch):
+    async def story():
+        async with LocalQueueCluster(cores=1, memory="256 MiB", head=head, asynchronous=True) as cluster:
+            looks, look = [], cluster._find_trouble
+            monkeypatch.setattr(cluster, "_find_trouble", lambda: looks.append(1) or look())
+            waiting = asyncio.ensure_future(cluster.wait_for_workers(1))
+            while len(looks) < 2:  # noqa: ASYNC110 -- the second one begins where it waits
+                await asyncio.sleep(0.01)
+            await cluster.close()
+            with pytest.raises(QueueError, match=r"is clos(ing|ed) |was closed"):
+                await asyncio.wait_for(waiting, PATIENCE)
+
+    asyncio.run(story())
 
 
 def test_a_display_that_fails_ends_the_wait(monkeypatch):
@@ -256,15 +287,25 @@ def test_a_display_that_fails_ends_the_wait(monkeypatch):
         assert began[0].cancelled()
 
 
-def test_a_wait_for_more_than_was_asked_for_says_so_once(one_at_a_time, caplog):
-    with ScriptedCluster(one_at_a_time, cores=1, memory="256 MiB", name="few", n_workers=1) as cluster:
-        with pytest.raises(TimeoutError):
-            cluster.wait_for_workers(5, timeout=4)
+def test_a_wait_for_more_than_was_asked_for_says_so_once(one_at_a_time, caplog, monkeypatch):
+    looks, count = [], base._count_requested
+    monkeypatch.setattr(base, "VAIN_NOTICE", 0.5)
+    monkeypatch.setattr(base, "_count_requested", lambda cluster: looks.append(1) or count(cluster))
+    with ThreadPoolExecutor(1) as pool:
+        with ScriptedCluster(one_at_a_time, cores=1, memory="256 MiB", name="few", n_workers=1) as cluster:
+            waiting = pool.submit(cluster.wait_for_workers, 5)
+            until(lambda: "awaited" in caplog.text)
+            looks.clear()
+            until(lambda: len(looks) > 3)
+        assert isinstance(waiting.exception(PATIENCE), QueueError)
         assert [m for m in caplog.messages if "awaited" in m] == [
             "Cluster few: 5 workers awaited, and 1 asked for: cluster.scale(5), or adapt(minimum=5), asks for them."
         ]
-        cluster.scale(jobs=5)
-        caplog.clear()
+
+
+def test_a_wait_for_what_was_asked_for_says_nothing_of_it(one_at_a_time, caplog, monkeypatch):
+    monkeypatch.setattr(base, "VAIN_NOTICE", 0.1)
+    with ScriptedCluster(one_at_a_time, cores=1, memory="256 MiB", n_jobs=5) as cluster:
         with pytest.raises(TimeoutError):
-            cluster.wait_for_workers(5, timeout=3)
+            cluster.wait_for_workers(5, timeout=2)
         assert "awaited" not in caplog.text
