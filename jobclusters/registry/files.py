@@ -32,6 +32,9 @@ SECURITY = "security.json"
 #: Holds what a head is to make.
 ORDER = "order.json"
 
+#: Times that a directory is removed into which others still write.
+REMOVALS = 10
+
 #: Beginnings of the names of a head's output.
 HEAD = ("head.log", "dask-head-")
 #: Characters of each that are read.
@@ -241,4 +244,11 @@ class ClusterFiles:
     def remove(self) -> None:
         """Remove the directory and its contents, if it is this user's."""
         with suppress(OSError, InvalidRequest), self.opened():
-            shutil.rmtree(self.path, ignore_errors=True)
+            self.remove_secrets()
+            # Out of the way first: a worker that ends puts its mark into the directory if it is still there.
+            aside = self.path.with_name(f".{self.path.name.lstrip('.')}.{uuid.uuid4().hex[:8]}")
+            self.path.rename(aside)
+            for _ in range(REMOVALS):
+                shutil.rmtree(aside, ignore_errors=True)
+                if not aside.exists():
+                    break

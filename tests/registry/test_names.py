@@ -8,6 +8,7 @@ import re
 import stat
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import dask.config
@@ -192,6 +193,27 @@ def test_an_end_that_cannot_be_noted_is_said_and_no_error(caplog, monkeypatch):
     assert "The end of cluster a can't be noted" in caplog.text
     assert "No space left on device" in caplog.text
     assert [path.name for path in first.files.path.iterdir()] == ["entry.json"], "no half file stays"
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_nothing_is_left_of_a_cluster_into_whose_directory_a_worker_writes_as_it_goes(opened, monkeypatch):
+    """Workers note there that they look for a lost head, as they end with their cluster."""
+    mine = held("local-1", named=False, head="process")
+    workers, unlink, marked = ClusterFiles(mine.files.path), os.unlink, []
+    place = workers.opened()
+
+    def marking(*where, **more):
+        if not marked:
+            marked.append(True)
+            with suppress(FileNotFoundError):
+                os.close(place.create(".swept")) if opened else workers.take_mark(".swept", 60)
+        unlink(*where, **more)
+
+    with place:
+        monkeypatch.setattr(os, "unlink", marking)
+        mine.ended("closed")
+    assert marked
+    assert (names(), listed()) == ([], [])
 
 
 def test_what_is_secret_goes_with_the_end():
