@@ -398,7 +398,9 @@ def test_a_cluster_that_dies_while_it_is_asked(start, monkeypatch):
     ("name", "number", "code"),
     [("a", signal.SIGINT, 130), (None, signal.SIGINT, 130), ("a", signal.SIGHUP, 129), (None, signal.SIGTERM, 143)],
 )
-def test_a_start_is_ended_while_the_head_starts(typed, started, name, number, code):
+def test_a_start_is_ended_while_the_head_starts(typed, started, small, name, number, code):
+    lasting = "import asyncio\\nasync def dask_setup(scheduler):\\n    await asyncio.sleep(600)"
+    small(f'jobqueue: {{local: {{cores: 1, memory: 1 GB}}}}\ndistributed: {{scheduler: {{preload: ["{lasting}"]}}}}')
     process = typed("start", *([name] if name else []))
     until(lambda: started("jobclusters.head"))
     process.send_signal(number)
