@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobclusters.doctor import probe
+from jobclusters.registry import private
 from jobclusters.state import JobState, JobStatus
 
 
@@ -159,7 +159,7 @@ def probe_directory(directory: str, token: str) -> Iterator[Path]:
         (path / "token").write_text(token)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        private.remove(path)  # the job may still be ending
         if new:
             with suppress(OSError):  # another cluster has begun to use it
                 parent.rmdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 import uuid
 from contextlib import suppress
@@ -31,9 +30,6 @@ SETTINGS = "dask-settings.secret"
 SECURITY = "security.json"
 #: Holds what a head is to make.
 ORDER = "order.json"
-
-#: Times that a directory is removed into which others still write.
-REMOVALS = 10
 
 #: Beginnings of the names of a head's output.
 HEAD = ("head.log", "dask-head-")
@@ -245,10 +241,4 @@ class ClusterFiles:
         """Remove the directory and its contents, if it is this user's."""
         with suppress(OSError, InvalidRequest), self.opened():
             self.remove_secrets()
-            # Out of the way first: a worker that ends puts its mark into the directory if it is still there.
-            aside = self.path.with_name(f".{self.path.name.lstrip('.')}.{uuid.uuid4().hex[:8]}")
-            self.path.rename(aside)
-            for _ in range(REMOVALS):
-                shutil.rmtree(aside, ignore_errors=True)
-                if not aside.exists():
-                    break
+            private.remove(self.path)  # a worker that ends may put its mark there meanwhile

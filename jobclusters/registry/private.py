@@ -8,6 +8,7 @@ import logging
 import os
 import pwd
 import shlex
+import shutil
 import stat
 import tempfile
 import uuid
@@ -30,6 +31,9 @@ HINT = "set jobclusters.directory to a directory of your own that this machine a
 
 #: Symbolic links that the kernel follows at most in a path.
 MAX_LINKS = 40
+
+#: Times that a directory is removed into which others still write.
+REMOVALS = 10
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _warned: set[str] = set()
@@ -163,6 +167,17 @@ def make(path: Path, *, fresh: bool = False) -> None:
             os.chmod(level, 0o700)  # whatever the umask
     with Directory(path) as place:
         place.close_to_readers()
+
+
+def remove(path: Path) -> None:
+    """Remove a directory and its contents, though other processes may still write into it."""
+    aside = path.with_name(f".{path.name.lstrip('.')}.{uuid.uuid4().hex[:8]}")
+    with suppress(OSError):
+        path.rename(aside)  # out of their way
+        for _ in range(REMOVALS):  # who has it open finds it all the same
+            shutil.rmtree(aside, ignore_errors=True)
+            if not aside.exists():
+                break
 
 
 def scratch() -> str:

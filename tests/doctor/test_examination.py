@@ -31,6 +31,7 @@ from jobclusters.config.call import read_call
 from jobclusters.dialects import DIALECTS
 from jobclusters.doctor import probe
 from jobclusters.doctor.probejob import _status, probing, send_probe
+from jobclusters.doctor.report import probe_directory
 from jobclusters.jobs.record import JobRecord
 from jobclusters.state import JobState, JobStatus
 from jobclusters.testing import ScriptedQueue
@@ -411,6 +412,22 @@ def test_a_way_that_takes_long_is_no_difference_of_the_clocks(monkeypatch, there
         answering.start()
         assert probe._greet([*server.getsockname()]) == ("", ahead)
         answering.join()
+
+
+def test_a_probe_that_reports_as_its_directory_is_removed_leaves_nothing(tmp_path, monkeypatch):
+    """The job is being cancelled then, and may not have ended yet."""
+    unlink, reported = os.unlink, []
+
+    def reporting(*where, **more):
+        if not reported:
+            reported.append(True)
+            probe.report({"addresses": [], "directory": str(place)}, {})
+        unlink(*where, **more)
+
+    with probe_directory(str(tmp_path / "shared"), "t") as place:
+        monkeypatch.setattr(os, "unlink", reporting)
+    assert reported
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("steps", range(12))
