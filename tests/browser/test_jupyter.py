@@ -46,7 +46,7 @@ def test_the_widget_in_jupyterlab(open_notebook):
     page.driver.set_window_size(1000, 1000)
     for tab in ("Status", "Jobs"):
         page.open_tab(tab)
-        until(lambda: not page.scrolls(), f"all of {tab} in 1000 pixels: {page.scrolls()}", 20)
+        until(lambda: not page.scrolls(), f"all of {tab} in 1000 pixels: {page.scrolls()}")
     page.driver.set_window_size(1300, 1100)
 
     page.enter("Minimum", 3)

@@ -109,7 +109,7 @@ def test_another_user_of_the_login_node_gets_nowhere(make, look, as_bob):
     with Client(cluster) as client:
         client.wait_for_workers(1, timeout=PATIENCE)
         working = client.submit(lambda: __import__("time").sleep(5) or "done")
-        until(lambda: client.processing() and any(client.processing().values()))
+        until(lambda: any(client.processing().values()) or working.done())
         directory = cluster.files.path
         assert (directory / FILES["key"]).exists()
         addresses = [

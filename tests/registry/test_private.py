@@ -25,6 +25,7 @@ from jobclusters.registry.names import Presence, claim, directory, names, new_re
 from jobclusters.registry.record import Evidence, Liveness, Phase, judge
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
 from tests.helpers.users import ATTACKER, GROUP, VICTIM, as_user, needs_root
+from tests.helpers.waiting import PATIENCE
 
 
 def mode(path):
@@ -243,7 +244,7 @@ def test_a_file_that_is_none_of_ours_is_not_read(tmp_path, name, how):
 
         reading = threading.Thread(target=read, daemon=True)
         reading.start()
-        reading.join(30)
+        reading.join(PATIENCE)
         assert done
 
 
