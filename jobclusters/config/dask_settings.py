@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import dask.config
@@ -21,6 +21,9 @@ _ROUTES = {
     "distributed.http.proxy",
     "distributed.http.statics",
 }
+
+#: The section of what Dask gives to bokeh.
+_PAGES = "distributed.scheduler.dashboard.bokeh-application"
 
 
 def guards_tls() -> object:
@@ -52,8 +55,19 @@ def dashboard_routes_chosen() -> bool:
 
 def dashboard_origins_chosen() -> bool:
     """Tell whether Dask's or bokeh's own setting limits the pages that may open websockets."""
-    found = dask.config.get("distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin")
+    found = dask.config.get(f"{_PAGES}.allow_websocket_origin")
     return list(found) != ["*"] or "BOKEH_ALLOW_WS_ORIGIN" in os.environ
+
+
+def dashboard_pages() -> dict[str, object]:
+    """Copy the settings of the dashboard's pages, for :func:`with_dashboard_pages`."""
+    return dict(dask.config.get(_PAGES))
+
+
+def with_dashboard_pages(settings: Mapping[str, object]) -> AbstractContextManager[object]:
+    """Let Dask make a dashboard's pages with these settings, whatever has been set since."""
+    meanwhile: AbstractContextManager[object] = dask.config.set({_PAGES: dict(settings)})
+    return meanwhile
 
 
 #: The setting of the function that finds credentials for ``Client(address)``.

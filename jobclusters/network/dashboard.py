@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import Router
-from tornado.web import Application, RedirectHandler, RequestHandler
+from tornado.web import Application, ErrorHandler, RedirectHandler, RequestHandler
 
 from jobclusters.config.dask_settings import dashboard_origins_chosen, dashboard_routes_chosen
+from jobclusters.network.pages import LateAnswer, LatePages, can_wait
 
 NO_PATH = (
     404,
@@ -29,6 +30,7 @@ NO_PROXY = (
         " and lists distributed.http.proxy"
     ),
 )
+NO_PAGES = "The dashboard's pages can't be shown: "
 NO_ORIGIN = (
     403,
     (
@@ -56,14 +58,26 @@ class DashboardGate(Router):
         Whether the page that is a proxy to other hosts is wanted.
     any_origin
         Whether the application itself looks at the ``Origin`` of websockets.
+    pages
+        Those that are added to the application when they are first looked at; None for none.
     """
 
-    def __init__(self, application: Application, path: str, *, secret: bool, proxy: bool, any_origin: bool) -> None:
+    def __init__(
+        self,
+        application: Application,
+        path: str,
+        *,
+        secret: bool,
+        proxy: bool,
+        any_origin: bool,
+        pages: LatePages | None = None,
+    ) -> None:
         self.application = application
         self.path = path
         self.secret = secret
         self.proxy = proxy
         self.any_origin = any_origin
+        self.pages = pages
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
         """Find who answers a request."""
@@ -83,13 +97,25 @@ class DashboardGate(Router):
             return self._refuse(request, *NO_PROXY)
         if not self.any_origin and not _same_origin(request):
             return self._refuse(request, *NO_ORIGIN)
-        return self.application.find_handler(request, **kwargs)
+        if self.pages is not None and inside not in _MONITORED:
+            return LateAnswer(self.pages, lambda: self._find_inside(request, **kwargs))
+        return self._find_inside(request, **kwargs)
+
+    def _find_inside(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate:
+        found: Any = self.application.find_handler(request, **kwargs)
+        if self.pages is not None and self.pages.trouble and issubclass(found.handler_class, ErrorHandler):
+            return self._refuse(request, 500, f"{NO_PAGES}{self.pages.trouble}")
+        return found  # type: ignore[no-any-return]
 
     def _refuse(self, request: HTTPServerRequest, status: int, reason: str) -> HTTPMessageDelegate:
         return self._answer(request, Refusal, status=status, reason=reason)
 
     def _answer(self, request: HTTPServerRequest, handler: type[RequestHandler], **kwargs: Any) -> HTTPMessageDelegate:
         return self.application.get_handler_delegate(request, handler, target_kwargs=kwargs)
+
+
+#: What machines ask for again and again, and what comes without the late pages.
+_MONITORED = ("/health", "/metrics")
 
 
 class Refusal(RequestHandler):
@@ -120,7 +146,8 @@ def start_guarded(scheduler_class: Callable[..., Any], **options: Any) -> Any:
 
     An ``http_prefix`` among its options is used as it is, instead of a secret path.
     """
-    scheduler = scheduler_class(**options)
+    late = can_wait(scheduler_class, options)
+    scheduler = scheduler_class(**({**options, "dashboard": False} if late else options))
     server = getattr(scheduler, "http_server", None)
     if isinstance(server, HTTPServer) and isinstance(server.request_callback, Application):
         prefix = options.get("http_prefix")
@@ -130,6 +157,7 @@ def start_guarded(scheduler_class: Callable[..., Any], **options: Any) -> Any:
             secret=prefix is None,
             proxy=dashboard_routes_chosen(),
             any_origin=dashboard_origins_chosen(),
+            pages=LatePages(scheduler, options.get("http_prefix", "/")) if late else None,
         )
     return scheduler
 

@@ -9,10 +9,11 @@ import re
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import dask.config
 import pytest
-from distributed import Client
+from distributed import Client, Scheduler
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -180,3 +181,88 @@ def test_without_a_dashboard_what_is_left_has_the_path_too():
     with LocalQueueCluster(**SMALL, scheduler_options={"dashboard": False}) as cluster:
         assert answers(f"{root_of(cluster)}/info/main/workers.html")[0] == 404
         assert "Workers" in page(f"{root_of(cluster)}{dashboard_path(cluster.scheduler)}/info/main/workers.html")
+
+
+# -- pages that are imported when they are looked at --------------------------------------------------------------
+
+#: Prints what is imported before and after a look at a page.
+LATE = """
+import sys, urllib.request
+from jobclusters import LocalQueueCluster
+
+def bokeh():
+    return "bokeh.models" in sys.modules
+
+def page(name):
+    with urllib.request.urlopen(cluster.dashboard_link.replace("status", name), timeout=100) as answer:
+        return answer.status
+
+with LocalQueueCluster(cores=1, memory="1 GiB", scheduler_options={options}) as cluster:
+    before = bokeh()
+    print(before, page("health"), page("metrics"), bokeh() == before, page({page!r}), bokeh())
+"""
+
+
+@pytest.mark.parametrize("looked_at", ["status", "individual-plots.json", "info/main/workers.html", ""])
+def test_pages_are_imported_when_they_are_looked_at(looked_at):
+    assert prints(LATE.format(options={}, page=looked_at)) == "False 200 200 True 200 True"
+
+
+def test_pages_are_imported_at_once_where_that_is_asked_for():
+    assert prints(LATE.format(options={"dashboard": True}, page="status")) == "True 200 200 True 200 True"
+
+
+def prints(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        stdout=subprocess.PIPE, text=True, check=True, timeout=110, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+class Owned(Scheduler):
+    def __init__(self, **options):
+        self.asked = options.get("dashboard")
+        super().__init__(**options)
+
+
+def test_a_scheduler_of_ones_own_gets_the_options_as_they_are():
+    with LocalQueueCluster(**SMALL, scheduler_cls=Owned) as cluster:
+        assert cluster.scheduler.asked is None
+        assert page(cluster.dashboard_link)
+
+
+def test_many_look_at_once():
+    with LocalQueueCluster(**SMALL) as cluster, ThreadPoolExecutor() as pool:
+        assert all(pool.map(page, [cluster.dashboard_link] * 8))
+        assert len(cluster.scheduler.http_application.applications) == 1
+
+
+def test_pages_have_the_settings_of_the_start():
+    with dask.config.set({ORIGIN: ["hub.example"]}):
+        cluster = LocalQueueCluster(**SMALL)
+    with cluster:
+        assert opens(cluster, "http://hub.example")
+        assert not opens(cluster, "http://evil.example")
+        assert dask.config.get(ORIGIN) == ["*"]
+
+
+def test_pages_that_cannot_be_imported_say_why(monkeypatch, caplog):
+    def broken(*_, **__):
+        raise ValueError("bokeh is broken")
+
+    monkeypatch.setattr("distributed.dashboard.scheduler.connect", broken)
+    with LocalQueueCluster(**SMALL) as cluster:
+        for _ in range(2):
+            status, text = answers(cluster.dashboard_link)
+            assert (status, text.endswith("can't be shown: ValueError: bokeh is broken\n")) == (500, True)
+        assert "Workers" in page(cluster.dashboard_link.replace("status", "info/main/workers.html"))
+    assert [each.levelname for each in caplog.records if each.name == "jobclusters.network.pages"] == ["WARNING"]
+
+
+def test_without_bokeh_its_page_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed.dashboard.scheduler", None)
+    monkeypatch.setattr("jobclusters.network.pages.version", lambda _: "1.0")
+    routes = "distributed.scheduler.http.routes"  # to which Dask adds that page
+    with dask.config.set({routes: [*dask.config.get(routes)]}), LocalQueueCluster(**SMALL) as cluster:
+        assert "pip install" in page(cluster.dashboard_link)
