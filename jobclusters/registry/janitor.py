@@ -1,6 +1,6 @@
-"""Cancels a cluster's jobs when the process that owns them dies.
+"""Starts the janitor of a cluster, which cancels its jobs when the process that owns them dies, and reports to it.
 
-The owner starts ``jobclusters.registry.janitor`` as a process, and reports each submission before it is tried, and each
+The owner starts ``jobclusters.registry.janitor_process``, and reports each submission before it is tried, and each
 end. After the owner's goodbye the janitor exits; if the owner dies without it, the janitor cancels all that is left.
 The cluster's directory holds the same journal, so that others can cancel the jobs if the janitor dies as well, for
 instance with its machine. If the janitor alone dies, its owner starts another one and reports everything again.
@@ -12,10 +12,7 @@ import asyncio
 import json
 import logging
 import os
-import select
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -24,16 +21,8 @@ from jobclusters.config.own_python import own_environment, own_python
 from jobclusters.errors import InvalidRequest
 from jobclusters.registry.files import ClusterFiles
 from jobclusters.registry.identity import batch_identity
-from jobclusters.registry.sweep import (
-    JOURNAL,
-    apply_messages,
-    cancel_submissions,
-    compact_journal,
-    end_local_jobs,
-    no_jobs,
-    record_end,
-    run_of,
-)
+from jobclusters.registry.journal import JOURNAL, compact_journal, no_jobs
+from jobclusters.registry.sweep import run_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +32,6 @@ CHECK_INTERVAL = 2.0
 RESTART_INTERVAL = 10.0
 #: Seconds for a dismissed janitor to exit; then it is killed, as nothing is left for it to do.
 GOODBYE_TIMEOUT = 5.0
-#: Seconds for which it tries to cancel what is left: nothing else does once the owner has closed.
-JANITOR_TIMEOUT = 24 * 3600.0
 #: Lines after which the journal is rewritten without ended jobs.
 JOURNAL_LINES = 1000
 
@@ -69,6 +56,8 @@ class Janitor:
         self._system = system
         self._token = token
         self._files = files
+        #: Of the cluster, which its janitor is to remember: its directory may be another cluster's later.
+        self._run: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         #: The janitor that goes on cancelling after this owner has closed.
         self._successor: subprocess.Popen[bytes] | None = None
@@ -85,11 +74,13 @@ class Janitor:
         self._restarting: asyncio.Task[None] | None = None
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if self._files is not None and self._run is None:
+            self._run = run_of(self._files)
         process = subprocess.Popen(
             # The pipe carries what other users must not see: they can read command lines.
             [
                 *own_python(),
-                *("-m", "jobclusters.registry.janitor", self._system),
+                *("-m", "jobclusters.registry.janitor_process", self._system),
                 *([str(self._files.path)] if self._files else []),
             ],
             cwd="/",
@@ -110,6 +101,8 @@ class Janitor:
             process = self._start()
         self._process, self._began = process, time.monotonic()
         self._unsent.clear()
+        if self._run is not None:
+            self._send({"run": self._run})
         if self._token:
             self._send({"token": self._token})
         if self._clusters:
@@ -274,49 +267,3 @@ def _leave(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def follow_owner() -> tuple[dict[str, list[str]], set[str], set[str]] | None:
-    """Follow the owner until it dies; give its submissions and the local queue's token, or None after its goodbye.
-
-    Most deaths end the pipe; the others change this process's parent, as a forked child of the owner may hold the pipe.
-    """
-    parent = os.getppid()
-    submissions: dict[str, list[str]] = {}
-    tokens: set[str] = set()
-    clusters: set[str] = set()
-    rest = b""
-    while os.getppid() == parent:
-        ready, _, _ = select.select([0], [], [], 1.0)
-        if not ready:
-            continue
-        chunk = os.read(0, 65536)
-        if not chunk:
-            break
-        *lines, rest = (rest + chunk).split(b"\n")
-        if not apply_messages(submissions, lines, tokens, clusters):
-            return None
-    return submissions, tokens, clusters
-
-
-def main(system: str, directory: str = "") -> None:
-    """Run as a process of its own, which ignores Ctrl-C and a closed terminal."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    run = run_of(ClusterFiles(directory)) if directory else None
-    left_behind = follow_owner()
-    if left_behind is None:
-        return
-    submissions, tokens, clusters = left_behind
-    left: list[str] = []
-    if system == "local":
-        for token in tokens:
-            end_local_jobs(token)
-    elif submissions:
-        left = asyncio.run(cancel_submissions(system, submissions, JANITOR_TIMEOUT, clusters))
-    if run and not left:  # else whoever looks for the cluster next tries again
-        record_end(ClusterFiles(directory), run, "the process that held it has ended without closing it")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

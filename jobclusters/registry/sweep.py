@@ -3,88 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from jobclusters.batch.commands import BatchCommands
 from jobclusters.dialects import DIALECTS
 from jobclusters.errors import InvalidRequest, Unavailable
 from jobclusters.registry.files import ClusterFiles
 from jobclusters.registry.identity import batch_identity
+from jobclusters.registry.journal import apply_messages, parsed, read_journal
 from jobclusters.registry.record import ClusterRecord, Phase
-
-#: What was submitted, in the cluster's directory.
-JOURNAL = "jobs.jsonl"
 
 #: Seconds in which a dead owner's jobs have to be gone.
 SWEEP_TIMEOUT = 300.0
-
-
-def no_jobs(job_name: str) -> dict[str, object]:
-    """Give the message that a submission has no jobs left."""
-    return {"submitted": job_name, "ids": []}
-
-
-def apply_messages(
-    submissions: dict[str, list[str]],
-    lines: Iterable[str | bytes],
-    tokens: set[str] | None = None,
-    clusters: set[str] | None = None,
-) -> bool:
-    """Apply the owner's messages to its submissions; False after its goodbye.
-
-    Apply them also to the tokens of its local queues, and to the clusters of the site to which its scripts went.
-    """
-    for message in _messages(lines):
-        if "goodbye" in message:
-            return False
-        if "submitting" in message:
-            submissions[message["submitting"]] = []
-        elif "token" in message:
-            if tokens is not None:
-                tokens.add(message["token"])
-        elif "clusters" in message:
-            if clusters is not None:
-                clusters.update(message["clusters"])
-        elif "submitted" not in message:  # the batch system's identity, or a message of a later version
-            continue
-        elif message["ids"]:
-            submissions[message["submitted"]] = message["ids"]
-        else:
-            submissions.pop(message["submitted"], None)
-    return True
-
-
-def _messages(lines: Iterable[str | bytes]) -> Iterator[dict[str, Any]]:
-    """Parse lines, without those that were written in part, for instance on a full disk."""
-    for line in lines:
-        with suppress(ValueError):
-            if isinstance(message := json.loads(line), dict):
-                yield message
-
-
-def _journal(files: ClusterFiles) -> list[bytes]:
-    """Read a cluster's journal; nothing if it has none."""
-    with suppress(OSError):
-        return files.read(JOURNAL).splitlines()
-    return []
-
-
-def compact_journal(files: ClusterFiles) -> None:
-    """Rewrite a cluster's journal without what has ended."""
-    lines = _journal(files)
-    submissions: dict[str, list[str]] = {}
-    apply_messages(submissions, lines)
-    lasting = {"token", "identity", "clusters"}
-    kept: list[object] = [message for message in _messages(lines) if lasting & message.keys()]
-    for name, ids in submissions.items():
-        kept += [{"submitting": name}, *([{"submitted": name, "ids": ids}] if ids else [])]
-    files.write(JOURNAL, "".join(json.dumps(message) + "\n" for message in kept))
 
 
 async def sweep(files: ClusterFiles, record: ClusterRecord, why: str) -> None:
@@ -97,9 +31,9 @@ async def sweep(files: ClusterFiles, record: ClusterRecord, why: str) -> None:
     Unavailable
         If jobs are still there after :data:`SWEEP_TIMEOUT`, or are another batch system's; nothing is recorded then.
     """
-    lines, submissions, tokens, clusters = _journal(files), dict[str, list[str]](), set[str](), set[str]()
+    lines, submissions, tokens, clusters = read_journal(files), dict[str, list[str]](), set[str](), set[str]()
     apply_messages(submissions, lines, tokens, clusters)
-    identities = [str(message["identity"]) for message in _messages(lines) if "identity" in message]
+    identities = [str(message["identity"]) for message in parsed(lines) if "identity" in message]
     if run_of(files) != record.run:  # another cluster has its name and its directory now
         return
     if record.system == "local":

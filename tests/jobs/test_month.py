@@ -14,7 +14,7 @@ from jobclusters.jobs import failures, poller, pool, submitter
 from jobclusters.jobs.groups import Group
 from jobclusters.jobs.pool import JobPool
 from jobclusters.registry.files import ClusterFiles
-from jobclusters.registry.sweep import JOURNAL
+from jobclusters.registry.journal import JOURNAL
 from jobclusters.state import JobState, JobStatus
 from jobclusters.testing import ScriptedQueue
 from tests.jobs.test_pool_properties import SPEC

@@ -94,7 +94,7 @@ def test_drill_owner_killed(system, keywords, shared, drill, name, state):
         assert token, "the owner ended by itself"
         seen = system.seen(token)
         children = psutil.Process(owner.pid).children(recursive=True)
-        assert any("jobclusters.registry.janitor" in process.cmdline() for process in children)
+        assert any("jobclusters.registry.janitor_process" in process.cmdline() for process in children)
         assert len(seen.living()) == 3
         owner.send_signal(signal.Signals[f"SIG{name}"])
     until(lambda: not seen.living())

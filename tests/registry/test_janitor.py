@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -25,9 +27,10 @@ from jobclusters.registry import janitor as janitor_process
 from jobclusters.registry import sweep as janitor
 from jobclusters.registry.files import ClusterFiles
 from jobclusters.registry.janitor import Janitor
+from jobclusters.registry.journal import JOURNAL, apply_messages, compact_journal, parsed, read_journal
 from jobclusters.registry.names import claim, directory, new_record
 from jobclusters.registry.record import Liveness, Phase
-from jobclusters.registry.sweep import JOURNAL, apply_messages, record_end, sweep
+from jobclusters.registry.sweep import record_end, sweep
 from jobclusters.state import JobState, JobStatus
 from tests.helpers.recorded import recorded
 from tests.helpers.waiting import PATIENCE
@@ -48,14 +51,14 @@ def journal(files, *messages):
 def written(files):
     """Read a cluster's submissions from its journal, as a sweep does."""
     submissions = {}
-    apply_messages(submissions, janitor._journal(files))
+    apply_messages(submissions, read_journal(files))
     return submissions
 
 
 def tokens(files):
     """Read the tokens of a cluster's local queues."""
     found = set()
-    apply_messages({}, janitor._journal(files), found)
+    apply_messages({}, read_journal(files), found)
     return found
 
 
@@ -305,6 +308,80 @@ def test_a_process_of_ours_runs_nothing_of_the_working_directory(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_janitor_that_waits_has_imported_next_to_nothing():
+    """Each cluster starts one at its first job, when the machine has other things to do."""
+    code = "import sys, jobclusters.registry.janitor_process; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"dask", "yaml", "asyncio", "inspect", "jobclusters.dialects"}.isdisjoint(done.stdout.split())
+
+
+#: A janitor whose package is in another place, and which prints when it is prepared.
+ELSEWHERE = """
+import sys
+sys.path.insert(0, {place!r})
+from jobclusters.registry import janitor_process
+assert janitor_process.__file__.startswith({place!r})
+imports = janitor_process.prepare
+def prepare(system):
+    imports(system)
+    print("prepared", flush=True)
+janitor_process.IMPORT_DELAY, janitor_process.prepare = 0, prepare
+janitor_process.main("local")
+"""
+
+
+def test_a_janitor_needs_nothing_of_its_package_when_its_owner_dies(tmp_path):
+    """A home that can't be reached, an environment that was removed or made anew while the cluster ran."""
+    shutil.copytree(Path(janitor.__file__).parents[1], tmp_path / "jobclusters")
+    job = subprocess.Popen(["sleep", "600"], env={**os.environ, "JOBCLUSTERS_JOB_ID": "token9.1"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", ELSEWHERE.format(place=str(tmp_path))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdin.write(b'{"token": "token9"}\n')
+    process.stdin.flush()
+    assert process.stdout.readline() == b"prepared\n"
+    shutil.rmtree(tmp_path / "jobclusters")
+    process.stdin.close()
+    assert job.wait(PATIENCE) == -15
+    assert process.wait(PATIENCE) == 0
+    process.stdout.close()
+
+
+def test_a_janitor_remembers_whose_directory_it_was(cluster, messages):
+    """One that is started again, too, when another cluster may have the name and the directory."""
+    files, record = cluster
+
+    async def main():
+        mine = Janitor("local", "", files)
+        await mine.submitting("x")
+        mine._process.kill()
+        mine._process.wait()
+        files.put(replace(record, run="another"))
+        await mine.submitting("y")
+        await soon(lambda: {"submitting": "y"} in messages())
+        await mine.goodbye()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    assert {message["run"] for message in messages() if "run" in message} == {record.run}
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_janitor_records_the_end_of_its_own_cluster_alone(cluster, another):
+    files, record = cluster
+
+    async def main():
+        mine = Janitor("local", "token10", files)
+        await mine.submitting("x")
+        return mine._process
+
+    process = asyncio.run(main())
+    if another:
+        files.put(replace(record, run="another"))
+    process.stdin.close()
+    assert process.wait(PATIENCE) == 0
+    assert files.record().phase is (Phase.STARTING if another else Phase.ENDED)
+
+
 def test_a_janitor_that_dies_is_started_again_and_gets_all_messages(monkeypatch, messages, caplog):
     monkeypatch.setattr(janitor_process, "CHECK_INTERVAL", 0.05)
     monkeypatch.setattr(janitor_process, "RESTART_INTERVAL", 0.0)
@@ -541,7 +618,7 @@ def test_which_batch_system_it_is_is_noted_with_the_first_submission(monkeypatch
     monkeypatch.setattr(janitor_process, "batch_identity", identity)
     asyncio.run(Janitor("slurm", "", directory("a"), starts=False).submitting("x"))
     assert directory("a").record() == replace(record, identity="a1")
-    assert {"identity": "a1"} in janitor._messages(janitor._journal(directory("a")))
+    assert {"identity": "a1"} in parsed(read_journal(directory("a")))
     assert directory("a").update(replace(record, phase=Phase.RUNNING))  # by a process that doesn't know it
     assert directory("a").record().identity == "a1"
 
@@ -650,6 +727,6 @@ def test_a_submission_of_unclear_outcome_is_looked_for_on_its_cluster(tmp_path, 
         mine.goes_to(["b"])
 
     asyncio.run(dies())
-    janitor.compact_journal(files)
+    compact_journal(files)
     asyncio.run(sweep(files, replace(record, identity="a"), "its head is gone"))
     assert (tmp_path / "gone").exists()
