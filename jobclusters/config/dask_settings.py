@@ -31,6 +31,29 @@ def guards_tls() -> object:
     return dask.config.get("jobclusters.guard-tls", True)
 
 
+def forks_workers() -> bool:
+    """Tell whether jobs fork their workers: ``jobclusters.fork-workers``, unless Dask's own setting names a way."""
+    return dask.config.get("jobclusters.fork-workers", True) is not False and multiprocessing_method() == "spawn"
+
+
+def multiprocessing_method() -> object:
+    """Give ``distributed.worker.multiprocessing-method``: how nannies start workers."""
+    return dask.config.get("distributed.worker.multiprocessing-method", "spawn")
+
+
+def pre_spawn_environ(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Give the variables that nannies set before they start a worker: ``distributed.nanny.pre-spawn-environ``.
+
+    Those that are in ``environ`` stay as they are. The seed is in none, and the same for all of a cluster's workers,
+    since they share out work by hashes.
+    """
+    found = dask.config.get("distributed.nanny.pre-spawn-environ", None) or {}
+    variables = {str(key): environ.get(key, str(value)) for key, value in found.items() if value is not None}
+    if variables.get("PYTHONHASHSEED") in (None, "0"):
+        variables["PYTHONHASHSEED"] = "6640"
+    return variables
+
+
 def temporary_directory() -> object:
     """Give ``temporary-directory``, for files of schedulers and workers; None for the machine's."""
     return dask.config.get("temporary-directory", None)

@@ -126,6 +126,7 @@ def with_files(spec: JobSpec, words: tuple[str, str, str], python: tuple[str, ..
         worker_args=(),
         versions=None,
         hands_over=False,
+        forks=(),
         guards=False,
         due=None,
         lifetime=None,

@@ -26,7 +26,7 @@ import dask.config
 import yaml
 from dask.utils import parse_timedelta
 
-from jobclusters.config.dask_settings import as_list, guards_tls
+from jobclusters.config.dask_settings import as_list, forks_workers, guards_tls, pre_spawn_environ
 from jobclusters.config.keywords import CLUSTER_SETTINGS, job_keywords, renamed, spot_keywords
 from jobclusters.config.places import Finding
 from jobclusters.config.site import Site
@@ -313,6 +313,7 @@ def site(dialect: Dialect, config_name: str | None = None) -> Site:
         },
         versions=(platform.python_version(), version("distributed")),
         guard_tls=guards_tls() is not False,
+        pre_spawn_environ=pre_spawn_environ({}) if forks_workers() else None,
         expand=expand,
     )
 
@@ -492,10 +493,13 @@ def timeout(key: str) -> float | None:
     return read_timeout(f"jobclusters.{key}", dask.config.get(f"jobclusters.{key}"))
 
 
+#: Settings of ``jobclusters`` that are true or false.
+FLAGS = ("security", "guard-tls", "fork-workers", "job-arrays", "choose-interface", "progress")
+
 #: Readers of the settings of ``jobclusters`` that are no sections, but for ``directory``; they raise InvalidRequest.
 READERS: Mapping[str, Callable[[], object]] = {
     "system": find_system,
-    **{key: partial(flag, key) for key in ("security", "guard-tls", "job-arrays", "choose-interface", "progress")},
+    **{key: partial(flag, key) for key in FLAGS},
     **{key: partial(timeout, key) for key in ("idle-timeout", "no-client-timeout", "absent-after")},
     **{key: partial(seconds, key) for key in ("command-timeout", "submit-timeout")},
     "memory-headroom": memory_headroom,

@@ -44,6 +44,9 @@ class Site:
         Of Python and distributed at the scheduler; None if workers needn't compare theirs.
     guard_tls
         ``jobclusters.guard-tls``.
+    pre_spawn_environ
+        The variables that Dask sets before it starts a worker; None for ``jobclusters.fork-workers: false``, or where
+        Dask's configuration wants workers to start in another way.
     expand
         Expands ``~`` and variables in a path, on the machine that submits.
     default
@@ -66,5 +69,6 @@ class Site:
     preload: Mapping[str, Sequence[str]] = field(default_factory=dict)
     versions: tuple[str, str] | None = None
     guard_tls: bool = True
+    pre_spawn_environ: Mapping[str, str] | None = None
     expand: Callable[[str], str] = str
     default: Size = DEFAULT

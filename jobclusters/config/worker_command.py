@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from jobclusters.config import dask_settings
@@ -12,7 +13,7 @@ from jobclusters.config.site import Site
 from jobclusters.errors import unknown
 from jobclusters.spec.job_spec import CUDA_WORKER, DASK_WORKER, memory_limit
 from jobclusters.spec.reader import Reader
-from jobclusters.spec.shell_words import Word, assigns
+from jobclusters.spec.shell_words import Word, assigns, one_word
 from jobclusters.spec.software import NO_SOFTWARE, Software, read_software
 from jobclusters.spec.units import counted
 
@@ -37,6 +38,7 @@ def read_worker(read: Reader, shape: Mapping[str, object], asked: MergedKeywords
         # It has no password, and even without its pages there is a port.
         args += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
     hands_over = ours and command == DASK_WORKER  # another Python may not have this package
+    forks = hands_over and nanny and not _gives("--no-nanny", extra, options)
     guards = site.guard_tls and not hands_over and command in (DASK_WORKER, CUDA_WORKER)
     if hands_over or guards:
         args += _preloads((*extra, *options), site, software, command)
@@ -47,6 +49,7 @@ def read_worker(read: Reader, shape: Mapping[str, object], asked: MergedKeywords
         "python": software.command(python, gpus),
         "worker_command": command,
         "hands_over": hands_over,
+        "forks": _forks(site.pre_spawn_environ or {}) if forks else (),
         "guards": guards,
         "scratch": not dask_settings.temporary_directory() and not _gives("--local-directory", args, extra, options),
         "worker_args": (*args, *extra, *class_args, *options),
@@ -90,6 +93,24 @@ def _preloads(given: tuple[Word, ...], site: Site, software: Software, command: 
         for name in names
         for word in (flag, name)
     ]
+
+
+def _forks(variables: Mapping[str, str]) -> tuple[tuple[str, Word], ...]:
+    """Set variables as Dask does: those that are set stay, but for the seed that all of a cluster's workers need.
+
+    >>> [(key, str(value)) for key, value in _forks({"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "6640"})]
+    [('OMP_NUM_THREADS', '"${OMP_NUM_THREADS-1}"'), ('PYTHONHASHSEED', '6640')]
+    >>> _forks({"OMP_NUM_THREADS": "$(nproc)"})
+    ()
+    """
+    if not all(
+        re.fullmatch(r"[a-zA-Z_]\w*=[\w.,:/+-]*", f"{key}={value}", re.ASCII) for key, value in variables.items()
+    ):
+        return ()  # the script's shell would read more into it
+    return tuple(
+        (key, value if key == "PYTHONHASHSEED" else one_word(f"${{{key}-{value}}}"))
+        for key, value in sorted(variables.items())
+    )
 
 
 def _gives(flag: str, *args: Sequence[Word]) -> bool:

@@ -113,6 +113,7 @@ def probing(spec: JobSpec, question: Mapping[str, object]) -> JobSpec:
         processes=1,
         versions=None,
         hands_over=False,
+        forks=(),
         guards=False,
         scratch=False,
         lifetime=None,

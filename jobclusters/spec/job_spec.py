@@ -50,6 +50,9 @@ class JobSpec:
         Directives of the template to leave out.
     hands_over
         Whether workers hand over their results when the batch system announces the job's end.
+    forks
+        Where the job's workers are forked from a Python that has imported Dask once, the variables that this Python has
+        to start with, and their values; empty where each worker starts a Python of its own.
     guards
         Whether the script itself guards the TLS connections of its workers, which may not have this package.
     scratch
@@ -85,6 +88,7 @@ class JobSpec:
     worker_command: tuple[Word, ...]
     worker_args: tuple[Word, ...] = ()
     hands_over: bool = False
+    forks: tuple[tuple[str, Word], ...] = ()
     guards: bool = False
     scratch: bool = False
     software: Software = NO_SOFTWARE

@@ -203,3 +203,47 @@ def test_what_dasks_configuration_loads_is_not_hidden_by_what_we_load():
         assert "--preload mine --preload other --preload-nanny theirs" in command(**LARGE, python="/mine/python")
     with dask.config.set({"jobclusters.guard-tls": False}):  # nothing is hidden, as nothing is loaded
         assert "--preload" not in command(**LARGE, python="/mine/python")
+
+
+# -- how its workers start ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keywords", "settings", "forks"),
+    [
+        ({}, {}, True),
+        ({"processes": 2}, {}, True),
+        ({"worker_class": "mine.Worker"}, {}, True),
+        ({"nanny": False}, {}, False),
+        ({"worker_class": "distributed.Worker"}, {}, False),
+        ({"worker_extra_args": ["--no-nanny"]}, {}, False),
+        ({"worker_command": "mine"}, {}, False),
+        ({"python": "/mine/python"}, {}, False),
+        ({"software": {"container": "x.sif"}}, {}, False),
+        ({}, {"jobclusters.fork-workers": False}, False),
+        ({}, {"distributed.worker.multiprocessing-method": "forkserver"}, False),
+        ({}, {"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": "$(nproc)"}}, False),
+        ({}, {"distributed.nanny.pre-spawn-environ": {"no name": "1"}}, False),
+    ],
+)
+def test_workers_with_nannies_in_the_schedulers_python_are_forks(keywords, settings, forks):
+    with dask.config.set(settings):
+        text = job_script("slurm", **LARGE, **keywords)
+    assert ("forkserver.start()" in text, "PYTHONHASHSEED" in text) == (forks, forks)
+
+
+@pytest.mark.parametrize("shell", [name for name in ("sh", "bash", "dash", "ksh") if shutil.which(name)])
+@pytest.mark.parametrize("keywords", [{}, {"job_script_epilogue": ["echo $PYTHONHASHSEED$OMP_NUM_THREADS"]}])
+def test_python_starts_with_what_dask_sets_for_workers_unless_it_is_set(tmp_path, monkeypatch, shell, keywords):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho $OMP_NUM_THREADS $MKL_NUM_THREADS $MINE $PYTHONHASHSEED\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    environ = {"MINE": "a", "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": environ}):
+        text = job_script("slurm", **LARGE, **keywords)
+    given = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "4", "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [shutil.which(shell), "-c", text], env=given, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "4 1 a 6640\n" + ("74\n" if keywords else ""), "what follows Python has its own"

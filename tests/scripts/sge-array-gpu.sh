@@ -22,10 +22,11 @@ sys.path.sort(key=lambda entry: entry == "")
 from multiprocessing import util
 flags = getattr(util, "_args_from_interpreter_flags", list)
 util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
-try: import jobclusters.preload
+try: import jobclusters.forkserver
 except ImportError:
     preload = sys.argv.index("jobclusters.preload") - 1
     del sys.argv[preload : preload + 4]
+else: jobclusters.forkserver.start()
 import runpy
 del sys.argv[:3]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
@@ -42,6 +43,7 @@ trap '' USR1 USR2
 gpus=${CUDA_VISIBLE_DEVICES:-0,1,2,3}
 number=0
 for gpu in $(echo "$gpus" | tr ',' ' '); do
+  MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_-65536}" MKL_NUM_THREADS="${MKL_NUM_THREADS-1}" OMP_NUM_THREADS="${OMP_NUM_THREADS-1}" OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS-1}" PYTHONHASHSEED=6640 \
   CUDA_VISIBLE_DEVICES=$gpu python -c "$start" python -m distributed.cli.dask_worker tcp://10.0.0.1:8786 --name "$name-$number" --nthreads 8 --memory-limit 52356MiB --preload jobclusters.preload --preload-nanny jobclusters.preload --nanny --resources GPU=1 --death-timeout 60 --no-dashboard --dashboard-address 127.0.0.1:0 &
   workers="$workers $!"
   number=$((number + 1))
