@@ -52,12 +52,15 @@ def program(tmp_path, monkeypatch):
         {"worker_class": "mine.MyWorker"},
         {"worker_class": "mine.MyWorker", "nanny": False, "processes": 1},
         {"processes": 2, "worker_options": {"preload": "mine"}},
+        {"processes": 2, "worker_class": "mine.MyWorker", "forks": False},
         {"python": f"env A=1 {sys.executable}"},
     ],
 )
 def test_workers_find_a_programs_modules_there_and_none_in_the_place_of_pythons(program, tmp_path, keywords):
+    keywords = {**keywords}
+    settings = {"jobclusters.local.oversubscribe": True, "jobclusters.fork-workers": keywords.pop("forks", True)}
     with (
-        dask.config.set({"jobclusters.local.oversubscribe": True}),
+        dask.config.set(settings),
         LocalQueueCluster(cores=2, memory="600 MiB", n_workers=1, **keywords) as cluster,
         cluster.get_client() as client,
     ):

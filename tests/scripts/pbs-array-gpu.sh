@@ -17,7 +17,9 @@ import sys
 sys.path.sort(key=lambda entry: entry == "")
 from multiprocessing import util
 flags = getattr(util, "_args_from_interpreter_flags", list)
-util._args_from_interpreter_flags = lambda: [*flags(), "-P" if sys.version_info >= (3, 11) else "-I"]
+# Python 3.10 has only -I for that, which would also ignore the seed of hashes, and so the workers disagree.
+last = ["-P"] if sys.version_info >= (3, 11) else ["-c", "import sys; sys.path.remove(str()); del sys.argv[1]; exec(sys.argv.pop(1))"]
+util._args_from_interpreter_flags = lambda: flags() + last
 try: import jobclusters.forkserver
 except ImportError:
     preload = sys.argv.index("jobclusters.preload") - 1
