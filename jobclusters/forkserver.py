@@ -48,8 +48,8 @@ MODULES = (
     "tornado.platform.asyncio",
 )
 
-#: Variables that are read when a process starts, or when numpy and the like are imported; others are handed over.
-EARLY = ("PYTHON", "MALLOC_", "GLIBC_", "LD_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_")
+#: What nannies themselves set, for the titles of processes. Other variables may have been read already.
+_PARENT = "__DASK_PARENT_PID"
 
 #: Signals that would end the server are ignored, as batch systems send them to all of a job's processes; but not these.
 _NOT_IGNORED = {
@@ -235,8 +235,7 @@ def _open_files() -> set[int]:
 
 def _inherited() -> tuple[object, ...]:
     """Describe what a new Python would have of this process as it is now, and the server has as it was."""
-    names = pre_spawn_environ()
-    early = {key: value for key, value in os.environ.items() if key.startswith(EARLY) or key in names}
+    variables = {key: value for key, value in os.environ.items() if key != _PARENT}
     directory = os.stat(".")
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         mask = [line for line in file if line.startswith("Umask")]
@@ -244,7 +243,7 @@ def _inherited() -> tuple[object, ...]:
     # Installing packages, as a plugin of Dask can, makes entries in the directory that Dask's own is in.
     packages = [os.path.dirname(os.path.dirname(str(sys.modules[name].__file__))) for name in ("dask", "distributed")]
     return (
-        early,
+        variables,
         (directory.st_dev, directory.st_ino),
         mask,
         limits,

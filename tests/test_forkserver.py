@@ -89,7 +89,7 @@ def test_a_fork_finds_what_a_new_python_finds(tmp_path):
     code = f"""
     assert forked
     signal.signal(signal.SIGTERM, print); signal.signal(signal.SIGINT, print)
-    os.environ["LATER"] = "ä"; del os.environ["EARLIER"]
+    os.environ["__DASK_PARENT_PID"] = "1"
     mine = os.open({str(tmp_path)!r}, os.O_RDONLY)  # not handed down
     both = []
     def compare(): both.extend((told(anew, {PROBE!r}, "a word"), told(forks, {PROBE!r}, "a word")))
@@ -101,7 +101,7 @@ def test_a_fork_finds_what_a_new_python_finds(tmp_path):
     def ignores():
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what the script does for a batch system's warnings
 
-    new, fork, main = python(code, pass_fds=[leaked], env=environment(EARLIER="1"), preexec_fn=ignores)
+    new, fork, main = python(code, pass_fds=[leaked], env=environment(NAME="ä"), preexec_fn=ignores)
     os.close(leaked)
     assert new[1] == fork[1] == 0
     found = [json.loads(text.splitlines()[0]) for text, _ in (new, fork)]
@@ -165,7 +165,7 @@ def test_multiprocessing_makes_the_same_of_both(targets):
 
 
 def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tmp_path):
-    """A preload of the site's, or a plugin, may have changed it; variables that are read later are handed over."""
+    """A preload of the site's, or a plugin, may have changed it."""
     code = """
     import targets
     context = multiprocessing.get_context("spawn")
@@ -185,7 +185,8 @@ def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tm
         return found
     setenv, unset = os.environ.__setitem__, os.environ.__delitem__
     both = [
-        (lambda: setenv("LATER", "1"), lambda: None),
+        (lambda: setenv("__DASK_PARENT_PID", "1"), lambda: None),
+        (lambda: setenv("MORE", "1"), lambda: unset("MORE")),
         (lambda: os.umask(0o7), lambda: os.umask(0o22)),
         (lambda: os.chdir("/"), lambda: os.chdir(here)),
         (lambda: setenv("OMP_NUM_THREADS", "3"), lambda: setenv("OMP_NUM_THREADS", "1")),
@@ -197,7 +198,15 @@ def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tm
     print(json.dumps([works_as_fork(), *(forks_within(*each) for each in both)]))
     """
     begin = f"import os, resource; os.umask(0o22); resource.setrlimit(resource.RLIMIT_CORE, (4096, 8192)){BEGIN}"
-    assert python(code, begin=begin, env=targets, cwd=tmp_path) == [True, True, *[False] * 6]
+    assert python(code, begin=begin, env=targets, cwd=tmp_path) == [True, True, *[False] * 7]
+
+
+LOG = """
+import io, logging
+stream = io.StringIO()
+logging.getLogger("distributed.nanny").addHandler(logging.StreamHandler(stream))
+logging.getLogger("distributed.nanny").setLevel("DEBUG")
+"""
 
 
 @pytest.mark.parametrize(
@@ -211,10 +220,12 @@ def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tm
     ],
 )
 def test_where_workers_cant_be_forks_they_are_new_pythons(before, more):
-    code = (
-        "print(json.dumps([forked, len(util._finalizer_registry), told(forks, 'import os; os.write(answer, b\"1\")')]))"
-    )
-    assert python(code, begin=before + BEGIN, env=environment(**more)) == [False, 0, ["1", 0]]
+    begin = f"{before}{LOG}{BEGIN}"
+    code = """
+    answer = told(forks, 'import os; os.write(answer, b"1")')
+    print(json.dumps([forked, len(util._finalizer_registry), answer, stream.getvalue().partition(":")[0]]))
+    """
+    assert python(code, begin=begin, env=environment(**more)) == [False, 0, ["1", 0], "Workers import Dask anew"]
 
 
 def test_a_library_with_threads_that_knows_of_forks_may_be_there():
