@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -91,15 +92,16 @@ def test_results_are_handed_over_only_where_a_scheduler_listens(monkeypatch, the
         asked.append(how["names"])
 
     async def main():
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        if not there:
-            server.close()
-            await server.wait_closed()
+        with socket.socket() as taken:  # a port of nobody else
+            taken.bind(("127.0.0.1", 0))
+            if there:
+                taken.listen()
+            await hand_over(taken.getsockname()[1])
+
+    async def hand_over(port):
         scheduler = SimpleNamespace(address=f"tls://127.0.0.1:{port}", retire_workers=retire_workers)
         monkeypatch.setattr(preload, "_servers", [SimpleNamespace(name="job-0", scheduler=scheduler)])
         await preload._hand_over(lambda *arguments: ended.append(arguments))
-        server.close()
 
     asyncio.run(main())
     assert asked == ([["job-0"]] if there else [])

@@ -322,8 +322,9 @@ def test_in_an_event_loop_a_class_with_an_init_of_its_own_takes_its_name_when_it
     asyncio.run(main())
 
 
-def test_a_cluster_that_cannot_be_reached_is_reported_and_left_alone(make):
+def test_a_cluster_that_cannot_be_reached_is_reported_and_left_alone(make, monkeypatch):
     stale(host="another")
+    monkeypatch.setattr(connected, "CONNECT_TIMEOUT", 0.0)
     message = r"cluster 'a' can't be reached from here: its scheduler at tcp://127.0.0.1:9 does not answer, but process"
     with pytest.raises(RuntimeError, match=message):
         make("a", head="process")

@@ -17,6 +17,7 @@ from jobclusters.jobs.groups import Group
 from jobclusters.jobs.pool import JobPool
 from jobclusters.state import JobState, JobStatus
 from jobclusters.testing import ScriptedQueue
+from tests.helpers.waiting import PATIENCE
 from tests.jobs.test_pool_properties import SPEC
 
 #: Points of one kind at which it is tried; later ones are as these.
@@ -206,7 +207,7 @@ async def live(world):
     world.end(victim, JobState.NODE_FAIL)
     await ask(world, group, 3, again=False)
     await ask(world, group, 1)
-    await asyncio.wait_for(jobs.close(), 30)
+    await asyncio.wait_for(jobs.close(), PATIENCE)
     assert [world.names[job_id] for job_id in world.living] == [], "orphaned"
     assert not [each for each in jobs.records.values() if each.status.reason == "being submitted"]
     assert len(world.calls) > 8
@@ -214,7 +215,7 @@ async def live(world):
 
 async def ask(world, group, number, *, again=True):
     """Ask for so many jobs, and again as often as it is refused; wait until they are there."""
-    deadline = REAL.monotonic() + 30
+    deadline = REAL.monotonic() + PATIENCE
     asks = again
     while True:
         if asks:

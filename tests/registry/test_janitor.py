@@ -254,6 +254,7 @@ def messages(monkeypatch, tmp_path):
     path = tmp_path / "messages"
     words = (sys.executable, "-c", COPY.format(path=str(path)))
     monkeypatch.setattr(janitor_process, "own_python", lambda: words)
+    monkeypatch.setattr(janitor_process, "GOODBYE_TIMEOUT", PATIENCE)  # so that it notes the last one, too
     return lambda: [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
