@@ -200,6 +200,9 @@ class LocalQueue:
         #: Those of them that may not have ended: ended jobs cost nothing in each round.
         self._living: dict[str, LocalJob] = {}
         self._lock = threading.RLock()
+        #: Held while a job is started: none may be once the queue has closed.
+        self._starting = threading.Lock()
+        self._closed = False
         self._last_id = 0
         self._directory: Path | None = None
         self._thread: threading.Thread | None = None
@@ -373,7 +376,12 @@ class LocalQueue:
 
     def _start(self, job: LocalJob) -> None:
         try:
-            job.start(self._own_directory())
+            with self._starting:
+                if self._closed:
+                    with self._lock:
+                        job.status = replace(job.status, state=JobState.CANCELLED, ended=datetime.now())
+                    return
+                job.start(self._own_directory())
         except (OSError, ValueError) as error:  # a shebang may be no command; the thread must go on
             code = 127 if isinstance(error, FileNotFoundError) else 1
             with self._lock:
@@ -383,6 +391,8 @@ class LocalQueue:
 
     def _close(self) -> None:
         """End all jobs and remove all files when this Python ends."""
+        with self._starting:
+            self._closed = True
         with self._lock:
             for job in self._jobs.values():
                 if job.status.state is JobState.PENDING:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import psutil
@@ -15,10 +16,10 @@ import pytest
 
 from jobclusters import InvalidRequest, LocalQueueCluster, Refused
 from jobclusters.batch.local_machine import _warn_of, job_processes, processes_by_job
-from jobclusters.batch.local_queue import LocalQueue
+from jobclusters.batch.local_queue import LocalJob, LocalQueue
 from jobclusters.config.machine import Machine, this_machine
 from jobclusters.state import JobState
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 TWO_CORES = Machine(cores=2, memory=2**30, gpus=2)
@@ -154,6 +155,25 @@ def test_what_a_job_starts_as_its_processes_are_looked_for_ends_with_it(queue, m
     monkeypatch.setattr("jobclusters.batch.local_queue.processes_by_job", slowly)
     asyncio.run(queue.cancel([job]))
     until(lambda: states(queue, [job]) == [JobState.CANCELLED])
+    assert not job_processes(queue.token)
+
+
+def test_a_job_that_is_started_as_its_python_ends_is_ended(queue, monkeypatch):
+    """The queue's thread goes on until the very end."""
+    start, begun, closed, started = LocalJob.start, threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(job, directory):
+        begun.set()
+        closed.wait(0.5)
+        start(job, directory)
+        started.set()
+
+    monkeypatch.setattr(LocalJob, "start", slowly)
+    submit(queue, script("sleep 600"))
+    assert begun.wait(PATIENCE)
+    queue._close()
+    closed.set()
+    assert started.wait(PATIENCE)
     assert not job_processes(queue.token)
 
 
