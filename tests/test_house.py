@@ -38,6 +38,7 @@ LATE = {
     "discovery/survey.py": START_UP,
     "head/__main__.py": "the configuration of the cluster comes before what reads it",
     "registry/liveness.py": START_UP,
+    "registry/credentials.py": "who reads credentials, or has none, needs no cryptography, which is slow to import",
     "registry/janitor_process.py": "each cluster's start includes one, which needs the rest only if its owner dies",
     "registry/sweep.py": START_UP,
     "cluster/base.py": "ipywidgets is there for notebooks alone",

@@ -57,6 +57,11 @@ def test_nothing_is_imported_that_is_not_needed(code):
     assert NOT_NEEDED.isdisjoint(seen(code)[0])
 
 
+def test_a_cluster_without_encryption_imports_no_cryptography():
+    code = "SLURMCluster(cores=1, memory='1 GiB', security=False).close()"
+    assert "cryptography" not in seen(code)[0]
+
+
 def test_nothing_is_read_twice():
     """A template is opened and compiled, and so counts twice; our defaults are read and copied for their user."""
     _, files, _ = seen("SLURMCluster(cores=1, memory='1 GiB').close()\n" + 2 * RESULT)
