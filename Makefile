@@ -22,7 +22,7 @@ help:
 	@echo "make check      style, types, and that the documentation can be built"
 	@echo "make docs       the documentation, into docs/_build: pages, a single page, and a zip to take along"
 	@echo "make dist       wheel and sdist, into dist/; checked, and tried in an environment of their own"
-	@echo "make bench      scaling in simulation beside Dask's; the start of jobs, and many jobs, side by side with dask-jobqueue"
+	@echo "make bench      scaling in simulation beside Dask's; the start of jobs and of clusters, and many jobs, side by side with dask-jobqueue"
 	@echo "make clean      take away what the others made, the containers included"
 
 # The stamp names what is installed: an interrupted install has none, and is done again.
@@ -117,6 +117,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.answers
 	$(BIN)/python benchmarks/deaths.py
 	$(BIN)/python benchmarks/starts.py
+	$(BIN)/python benchmarks/first_cluster.py
 	ci/slurm-docker/up
 	ci/slurm-docker/run -- python benchmarks/jobs.py
 
