@@ -397,6 +397,24 @@ def test_troubles_are_reported_in_the_words_that_are_said():
     assert [part for part in parts - theirs if len(part) > 8 and part not in source] == []
 
 
+def test_reasons_of_waiting_jobs_are_in_the_words_of_the_batch_systems():
+    """Each is in a reply of that system, or in what its dialect makes of one."""
+    section = PAGES["trouble.md"].partition("## Why a job waits")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.*?) \| (.*?) \| .* \|$", section, re.MULTILINE)[1:]
+    assert {title for systems, _ in rows for title in systems.split(", ")} == {
+        dialect.title for dialect in DIALECTS.values() if dialect.name not in ("moab", "local")
+    }
+    for systems, reasons in rows:
+        for name, dialect in DIALECTS.items():
+            if dialect.title not in systems.split(", "):
+                continue
+            sources = [*(ROOT / "tests" / "replies" / name).rglob("*.txt"), Path(inspect.getfile(type(dialect)))]
+            sources += [Path(inspect.getfile(base)) for base in type(dialect).__bases__]
+            known = "".join(path.read_text() for path in sources)
+            parts = [part.strip() for each in re.findall("`([^`]+)`", reasons) for part in each.split("...")]
+            assert [part for part in parts if part not in known] == [], systems
+
+
 def test_moving_tells_of_every_keyword_of_dask_jobqueue():
     theirs = set()
     for name in ("SLURM", "PBS", "LSF", "SGE", "OAR"):

@@ -21,7 +21,7 @@ from jobclusters.batch.followup import Followup
 from jobclusters.config import settings
 from jobclusters.dialects.base import Dialect, Reply, split_for_commands
 from jobclusters.errors import NoArrays, NoBatchSystem, Refused, Unavailable
-from jobclusters.state import JobStatus
+from jobclusters.state import JobState, JobStatus
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,8 @@ class BatchCommands:
 
     async def states(self, ids: Sequence[str]) -> dict[str, JobStatus]:
         """Query the states of jobs, in one command; raise Unavailable without an answer."""
-        found = await self._with_reasons(await self._listed(list(map(self._latest, ids))))
+        latest = list(map(self._latest, ids))
+        found = await self._with_reasons(latest, await self._listed(latest))
         if self._followup is not None:
             return await self._followup.complete(ids, found)
         if self.dialect.keeps_failed_jobs:
@@ -226,12 +227,16 @@ class BatchCommands:
                 found = found | answer if found else answer
         return found
 
-    async def _with_reasons(self, states: dict[str, JobStatus]) -> dict[str, JobStatus]:
-        """Complete the states with why jobs wait, where another command tells it."""
-        if argv := self.dialect.reasons_argv(states):
+    async def _with_reasons(self, ids: Sequence[str], states: dict[str, JobStatus]) -> dict[str, JobStatus]:
+        """Complete the states of these jobs with why they wait, where another command tells it."""
+        if argv := self.dialect.reasons_argv({job_id: states[job_id] for job_id in ids if job_id in states}):
             reply = await self._run(argv)
             reasons = await _read(reply, lambda: self.dialect.parse_reasons(reply))
-            states |= {key: replace(states[key], reason=why) for key, why in reasons.items() if key in states}
+            states |= {  # of an array some elements may run meanwhile
+                job_id: replace(states[job_id], reason=why, meaning="")
+                for job_id, why in reasons.items()
+                if job_id in states and states[job_id].state is JobState.PENDING
+            }
         return states
 
     async def _remove_failed(self, states: Mapping[str, JobStatus]) -> dict[str, JobStatus]:

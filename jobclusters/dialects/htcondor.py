@@ -40,6 +40,13 @@ POOL = "pool"
 NO_MACHINE = "no machine of the pool can run it"
 #: The reason of a job that no free machine fits: it may be one that no machine at all fits.
 _NO_MATCH = "no match found"
+#: The reasons of the negotiator, LastRejMatchReason: whole, or as they begin. All but the first are from its source.
+_MEANINGS = {
+    _NO_MATCH: "no free machine fits it",
+    "submitter limit exceeded": "you use as much of the pool as your share allows",
+    "PREEMPTION_REQUIREMENTS == False": "the machines that fit it run jobs of others",
+    "concurrency limit": "as many jobs use what it asks for as may",
+}
 
 #: https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html, JobStatus
 _PENDING, _RUNNING, _REMOVED, _COMPLETED, _HELD, _TRANSFERS, _SUSPENDED = range(1, 8)
@@ -426,8 +433,13 @@ def _status(job: Mapping[str, Any], *, left: bool = False) -> JobStatus:
     if held and status.state is JobState.RUNNING:  # it is about to be held, and has its grace
         return replace(status, state=JobState.COMPLETING, reason=held)
     if status.state is JobState.PENDING:
-        return replace(status, reason=_words(job.get("LastRejMatchReason")).strip(), node="")
+        reason = _words(job.get("LastRejMatchReason")).strip()
+        return replace(status, reason=reason, meaning=_meaning(reason), node="")
     return status
+
+
+def _meaning(reason: str) -> str:
+    return next((words for begin, words in _MEANINGS.items() if reason.startswith(begin)), "")
 
 
 def _restarts(job: Mapping[str, Any]) -> int:

@@ -50,7 +50,8 @@ _ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\.[^\s@]+)?")
 #: The attributes that are read, in small letters, as TORQUE writes them.
 _READ = frozenset(
     {
-        *("job_name", "job_owner", "job_state", "substate", "comment", "exec_host", "exit_status"),
+        *("job_name", "job_owner", "job_state", "substate", "comment", "hold_types"),
+        *("exec_host", "exit_status"),
         *("run_count", "start_count", "ctime", "stime", "start_time", "obittime", "comp_time"),
     }
 )
@@ -248,7 +249,7 @@ class Pbs(Dialect):
         runs = number(job.get("run_count") or job.get("start_count") or "") or 0
         return JobStatus(
             state=state,
-            reason=_BEGAN.sub("", job.get("comment", "")).strip() if pending else "",
+            reason=_reason(job) if pending else "",
             exit_code=exit_code,
             signal=signal,
             node=re.split(r"[/+:]", job.get("exec_host", ""))[0],
@@ -294,6 +295,12 @@ class PbsWithoutHistory(Pbs):
     """PBS without history: the server forgets a job as it ends, unless the site sets ``job_history_enable``."""
 
     _history = ()
+
+
+def _reason(job: Mapping[str, str]) -> str:
+    """Give the comment; a job that a user or an operator holds may have none."""
+    comment = _BEGAN.sub("", job.get("comment", "")).strip()
+    return comment or ("held" if job.get("hold_types", "n") not in ("n", "") else "")
 
 
 def _checked(job_id: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from html import unescape
+from itertools import islice
 from types import MappingProxyType
 
 from jobclusters.dialects.base import (
@@ -30,6 +31,14 @@ from jobclusters.spec.keyword import Keyword, Options, Read, Shared
 from jobclusters.spec.reader import Reader
 from jobclusters.state import JobState, JobStatus
 
+#: Waiting jobs that are asked why: their reasons differ little, and each answer has a line for each queue of a node.
+_MOST_WAITING = 5
+#: Reasons of a job that are quoted.
+_MOST_REASONS = 2
+#: What the scheduler writes in place of reasons, or of queues that the job doesn't ask for.
+_NO_REASON = re.compile(r"\((?!-l ).*\)$|.* not contained in its hard queue list")
+#: Of a job that its state explains: the others would let it wait, too, but they aren't why.
+_HELD = re.compile(r"Job is in (error|hold) state")
 #: The advice for jobs of several cores.
 ENVIRONMENT = (
     "give parallel_environment='smp', or what else `qconf -spl` lists, or set it for all as"
@@ -117,6 +126,8 @@ class Sge(Dialect):
     detail_delay = 17.0  # the accounting file is written every 15 s
     limit_words = ("jobs are allowed per",)
     array_words = ("submit a job with more than",)
+    #: A list of no queues.
+    _queues = ","
     outage_words = ("commlib error", "unable to send message to qmaster", "unable to contact qmaster")
 
     def _kinds(self, option: str, value: str) -> Iterator[tuple[str, str]]:
@@ -214,9 +225,10 @@ class Sge(Dialect):
     def query_argv(self, ids: Sequence[str]) -> list[str]:
         """Ask for all jobs of the user (qstat expands ``$user``); ``-g d`` lists elements one by one.
 
-        ``-s prs`` is the default, and so are all queues, unless the user's ``~/.sge_qstat`` has others.
+        ``-s prs`` is the default, and so is no list of queues, unless the user's ``~/.sge_qstat`` has others. With any
+        list, ``*`` too, qstat leaves out the waiting jobs that no queue in it could ever run.
         """
-        return ["qstat", "-xml", "-u", "$user", "-s", "prs", "-g", "d", "-q", "*"]
+        return ["qstat", "-xml", "-u", "$user", "-s", "prs", "-g", "d", "-q", self._queues]
 
     def find_argv(self, job_name: str, user: str, cluster: str = "") -> list[str]:
         """Ask for all jobs of the user: no command lists elements by name."""
@@ -252,6 +264,32 @@ class Sge(Dialect):
             job["id"] = f"{job['JB_job_number']}.{job['tasks']}" if "tasks" in job else job["JB_job_number"]
             yield job
             place = text.find(_FIRST, end)
+
+    def variant(self, reply: Reply) -> Dialect | None:
+        """Name all queues where a list of none is an error of usage."""
+        refused = not reply.ok and self._queues in reply.argv and "usage: qstat" in reply.words
+        return SgeWithQueues() if refused else None
+
+    def reasons_argv(self, states: Mapping[str, JobStatus]) -> list[str]:
+        """Call qstat -j, which prints why jobs wait, where the site lets the scheduler note it (schedd_job_info)."""
+        waiting = (
+            job_id for job_id, status in states.items() if status.state is JobState.PENDING and not status.reason
+        )
+        jobs = list(islice(dict.fromkeys(job_id.partition(".")[0] for job_id in waiting), _MOST_WAITING))
+        return ["qstat", "-j", ",".join(jobs)] if jobs else []
+
+    def parse_reasons(self, reply: Reply) -> dict[str, str]:
+        """Read ``scheduling info`` and the lines below it; all elements of an array have the same."""
+        found: dict[str, str] = {}
+        for block in re.split(r"^=+$", reply.out if reply.ok else "", flags=re.MULTILINE):
+            job = re.search(r"^job_number: +(\d+)", block, re.MULTILINE)
+            info = re.search(r"^scheduling info: +(.*(?:\n +.*)*)", block, re.MULTILINE)
+            if not (job and info and (reason := _reason(info[1].splitlines()))):
+                continue
+            array = re.search(r"^job-array tasks: +(\d{1,5})-(\d{1,5}):([1-9]\d{0,4})\b", block, re.MULTILINE)
+            elements = range(int(array[1]), int(array[2]) + 1, int(array[3])) if array else ()
+            found |= {f"{job[1]}.{index}": reason for index in elements} or {job[1]: reason}
+        return found
 
     def stuck_argv(self, ids: Sequence[str]) -> list[str]:
         """Call qstat -j, which prints why jobs are in an error state."""
@@ -318,6 +356,16 @@ _KILL, _USR1, _USR2 = 9, 10, 12
 _REASONS = {100: "killed by qdel or another signal"}
 
 
+class SgeWithQueues(Sge):
+    """A Grid Engine whose qstat takes no empty list of queues: jobs that no queue could ever run are missing in it."""
+
+    _queues = "*"
+
+    def variant(self, reply: Reply) -> Dialect | None:
+        """Have no other variant."""
+        return None
+
+
 def _end(failed: int, code: int, fields: Mapping[str, str]) -> JobState:
     """Read how a job ended from ``failed``, a number of accounting(5), and the exit status."""
     if failed == 0:
@@ -344,6 +392,19 @@ def _status(job: Mapping[str, str]) -> JobStatus:
         started=_date(job.get("JAT_start_time", "")),
         restarts=int("R" in letters),  # or more: Grid Engine doesn't count
     )
+
+
+def _reason(lines: Iterable[str]) -> str:
+    """Join a job's reasons: its own before those of whole queues; what holds for several nodes is quoted once."""
+    kinds: dict[str, list[str]] = {}
+    found = sorted(map(str.strip, lines), key=lambda line: line.startswith("queue instance"))
+    if any(map(_HELD.match, found)):
+        return ""
+    for line in found:
+        if line and not _NO_REASON.match(line):
+            kinds.setdefault(re.sub('"[^"]*"', "", line), []).append(line)
+    quoted = [f"{same[0]} (and {len(same) - 1} more)" if len(same) > 1 else same[0] for same in kinds.values()]
+    return "; ".join(quoted[:_MOST_REASONS])
 
 
 def _state(letters: str) -> JobState:

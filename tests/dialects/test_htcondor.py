@@ -274,6 +274,26 @@ def test_jobs_that_no_machine_can_run_are_known():
     assert found["37.2"].reason == "no match found"  # the pool is only full
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("no match found ", "no free machine fits it"),
+        ("concurrency limit licence reached", "as many jobs use what it asks for as may"),
+        ("something new", ""),
+    ],
+)
+def test_reasons_in_plain_words(reason, words):
+    reply = recorded("htcondor", "states")
+    found = CONDOR.parse_states(replace(reply, out=reply.out.replace("no match found ", reason)))["37.2"]
+    assert (found.reason, found.meaning) == (reason.strip(), words)
+
+
+def test_what_no_machine_can_run_is_not_explained_as_a_full_pool():
+    queue = RecordedCommands(CONDOR, recorded("htcondor", "states"), recorded("htcondor", "unmatchable"))
+    found = asyncio.run(queue.states(["24.0", "37.2"]))
+    assert [found[job_id].meaning for job_id in ("24.0", "37.2")] == ["", "no free machine fits it"]
+
+
 def test_without_doubt_or_an_answer_nothing_is_taken_for_impossible():
     assert CONDOR.reasons_argv(states("states-evicted")) == []
     assert CONDOR.parse_reasons(recorded("htcondor", "states-hung")) == {}
@@ -281,10 +301,10 @@ def test_without_doubt_or_an_answer_nothing_is_taken_for_impossible():
 
 
 def test_held_jobs_are_removed_and_their_reasons_kept():
-    queue = RecordedCommands(CONDOR, recorded("htcondor", "states"), Reply((), 0), recorded("htcondor", "cancel"))
+    queue = RecordedCommands(CONDOR, recorded("htcondor", "states"), recorded("htcondor", "cancel"))
     ids = ["31.0", "33.0", "34.0", "27.0", "28.0", "29.0", "30.0"]
     found = asyncio.run(queue.states(ids))
-    assert [each for each in ids if f"== {each[:2]} " in queue.asked[2][-1]] == ids[:3]  # others wait, or have ended
+    assert [each for each in ids if f"== {each[:2]} " in queue.asked[1][-1]] == ids[:3]  # others wait, or have ended
     assert found["31.0"].reason == MEMORY
     assert asyncio.run(queue.detail("31.0")) is None  # its history would say that it was removed
 

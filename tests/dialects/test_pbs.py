@@ -147,7 +147,18 @@ test_states = check_states(
                 "2.pbshost": JobStatus(PENDING, reason=NEVER, submitted=at("12:05:54")),
                 "3[0].pbshost": JobStatus(PENDING, reason=NEVER_ARRAY, submitted=at("12:05:54")),
                 "3[1].pbshost": JobStatus(PENDING, reason=NEVER_ARRAY, submitted=at("12:05:54")),
-                "4.pbshost": JobStatus(PENDING, submitted=at("12:05:54")),
+                "4.pbshost": JobStatus(PENDING, reason="held", submitted=at("12:05:54")),
+            },
+        ),
+        (  # comments of OpenPBS's source
+            "composed-waiting",
+            {
+                f"{number}.pbshost": JobStatus(PENDING, reason=f"Not Running: {why}", submitted=at("12:05:54"))
+                for number, why in (
+                    (7, "Insufficient amount of resource: ncpus (R: 2 A: 1 T: 2)"),
+                    (8, "Job would conflict with reservation or top job"),
+                    (9, "User has reached server running job limit."),
+                )
             },
         ),
         ("composed-environment", {"5.pbshost": JobStatus(RUNNING, submitted=at("07:33:25"))}),
@@ -257,9 +268,11 @@ def test_a_job_that_can_never_run_differs_from_one_that_waits():
     assert hopeless == ["2.pbshost", "3[0].pbshost", "3[1].pbshost", "51.pbshost"]
 
 
-def test_a_waiting_element_of_which_another_ended_has_no_reason():
+def test_a_waiting_element_of_which_another_ended_has_a_reason_only_if_it_is_held():
     reply = recorded("pbs", "states-waiting-beside-ended")
-    assert [status.reason for status in PBS.parse_states(reply).values() if status.state is PENDING] == ["", "", ""]
+    for out, reason in ((reply.out, "held"), (reply.out.replace('"Hold_Types":"u"', '"Hold_Types":"n"'), "")):
+        states = PBS.parse_states(replace(reply, out=out)).values()
+        assert [status.reason for status in states if status.state is PENDING] == [reason] * 3
 
 
 def test_a_refusal_names_the_queue_that_was_asked_for():

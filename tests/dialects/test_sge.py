@@ -190,9 +190,9 @@ def test_find_takes_the_whole_name_only():
 def test_one_question_for_all():
     """``~/.sge_qstat`` may ask for others' jobs, or for some states or queues only: what the command says wins.
 
-    Recorded on 8.1.9: with ``-q short.q`` in there, running jobs of other queues are missing, but not with ``-q '*'``.
+    Recorded on 8.1.9: with ``-q short.q`` in there, running jobs of other queues are missing, but not with ``-q ,``.
     """
-    argv = ["qstat", "-xml", "-u", "$user", "-s", "prs", "-g", "d", "-q", "*"]
+    argv = ["qstat", "-xml", "-u", "$user", "-s", "prs", "-g", "d", "-q", ","]
     assert SGE.query_argv(["7.1", "8"]) == SGE.find_argv("x", "alice") == argv
 
 
@@ -239,6 +239,62 @@ def test_reasons_of_error_states(name, reasons):
 
 def test_reasons_are_asked_for_each_array_once():
     assert SGE.stuck_argv(["35.1", "34", "35.2"]) == ["qstat", "-j", "35,34"]
+
+
+FULL = 'queue instance "all.q@jobclusters-sge-e2" dropped because it is full'
+SLOTS = '(-l slots=1) cannot run in queue "jobclusters-sge-e2" because it offers only hc:slots=0.000000'
+PE = 'cannot run in PE "smp" because it only offers 0 slots'
+TIME = '(-l h_rt=7200) cannot run in queue "short.q" because of cluster queue'
+
+
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        (
+            "reasons",
+            {"36": FULL, **dict.fromkeys(("37.1", "37.2", "37.3", "37.4"), f"{SLOTS}; {PE}"), "38": f"{TIME}; {FULL}"},
+        ),
+        ("composed-reasons-off", {}),
+        ("stuck", {}),
+        ("stuck-gone", {}),
+        ("states-down", {}),
+    ],
+)  # fmt: skip
+def test_why_jobs_wait(name, reasons):
+    assert SGE.parse_reasons(recorded("sge", name)) == reasons
+
+
+def test_a_reason_of_several_nodes_is_given_once():
+    reply = recorded("sge", "reasons")
+    both = "\n   ".join([SLOTS, SLOTS.replace("sge-e2", "sge-e1")])
+    changed = replace(reply, out=reply.out.replace(SLOTS, both))
+    assert SGE.parse_reasons(changed)["37.1"] == f"{SLOTS} (and 1 more); {PE}"
+
+
+def test_jobs_that_wait_are_asked_why_each_array_once():
+    queue = RecordedCommands(SGE, recorded("sge", "states-waiting"), recorded("sge", "reasons"))
+    found = asyncio.run(queue.states(["36", "37.1", "37.2", "37.4", "39"]))
+    assert queue.asked[1] == ["qstat", "-j", "37"]  # the others run, are held, or are another cluster's
+    assert {job_id: (status.state, status.reason) for job_id, status in found.items()} == {
+        "36": (RUNNING, ""),
+        "37.1": (RUNNING, ""),
+        **{f"37.{index}": (PENDING, f"{SLOTS}; {PE}") for index in (2, 3, 4)},
+        "38": (PENDING, f"{TIME}; {FULL}"),
+        "39": (PENDING, "held"),
+    }
+
+
+def test_a_job_that_no_queue_can_run_is_listed():
+    """With ``-q '*'`` 8.1.9 leaves it out, and it would count as gone."""
+    assert SGE.parse_states(recorded("sge", "states-waiting"))["38"].state is PENDING
+
+
+def test_where_an_empty_list_of_queues_is_refused_all_are_named():
+    queue = RecordedCommands(SGE, recorded("sge", "composed-no-empty-list"), recorded("sge", "states-running"))
+    assert asyncio.run(queue.find("STDIN"))
+    assert [argv[-1] for argv in queue.asked] == [",", "*"]
+    assert queue.dialect.variant(recorded("sge", "composed-no-empty-list")) is None
+    assert SGE.variant(recorded("sge", "states-down")) is None
 
 
 ENFORCED = "qmaster enforced h_rt, h_cpu, or h_vmem limit"
@@ -474,11 +530,11 @@ def queue_with(*names):
 
 
 def test_a_job_in_an_error_state_has_failed_and_is_deleted():
-    queue = queue_with("states-elements", "stuck", "cancel-unknown-among")
+    queue = queue_with("states-elements", "composed-reasons-off", "stuck", "cancel-unknown-among")
     states = asyncio.run(queue.states(["24", "35.1", "35.2"]))
     assert (states["35.1"].state, states["35.1"].reason) == (FAILED, CHDIR)
     assert states["24"].state is PENDING
-    assert queue.asked[1:] == [["qstat", "-j", "35"], ["qdel", "35.1-2"]], "jobs of others are left alone"
+    assert queue.asked[2:] == [["qstat", "-j", "35"], ["qdel", "35.1-2"]], "jobs of others are left alone"
     assert asyncio.run(queue.detail("35.1")) is None, "qacct knows less"
 
 
