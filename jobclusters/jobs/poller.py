@@ -38,7 +38,10 @@ class Subscriber(Protocol):
         """Count the registered workers of each job."""
 
     async def ended(self, records: Sequence[JobRecord]) -> None:
-        """Note jobs that have ended without our asking."""
+        """Note jobs that have ended without our asking, before they are forgotten: the scaler may look at any time."""
+
+    def replace_ended(self, records: Sequence[JobRecord]) -> None:
+        """Let others take the places of jobs that have ended, and are forgotten."""
 
     def worked(self, record: JobRecord) -> None:
         """Note that a worker of a job has registered, and on which node."""
@@ -168,6 +171,8 @@ class Poller:
         ended += await self._look_up_absent(followed)
         gone = [record for record in ended if not record.leaving]
         await self._explain(gone)
+        if gone:
+            await self._subscriber.ended(gone)
         for number, record in enumerate(ended):
             self._lost_since.pop(record.name, None)
             self._looked_up.discard(record)
@@ -177,7 +182,7 @@ class Poller:
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
         if gone:
-            await self._subscriber.ended(gone)
+            self._subscriber.replace_ended(gone)
         self._set_interval(followed, before)
         if fault is not None:
             raise fault

@@ -498,18 +498,21 @@ class JobPool:
         self._want_less(records)
 
     async def ended(self, records: Sequence[JobRecord]) -> None:
-        """Note jobs that have ended without our asking: others take their places, within the budget of failures."""
+        """Note jobs that have ended without our asking, which are still among the records."""
         explanations: Mapping[str, str] = {}
         with self._noting:
             explanations = await asyncio.to_thread(self._failures.explain, records)  # a file system may hang
-        self._note_ends(records, explanations)
+        self._count_ends(records, explanations)
 
-    def _note_ends(self, records: Sequence[JobRecord], explanations: Mapping[str, str]) -> None:
+    def _count_ends(self, records: Sequence[JobRecord], explanations: Mapping[str, str]) -> None:
         with self._noting:
-            counts = self.count_workers()
-            working = Counter(record.group for record in self.wanted() if counts[record.name])
+            counts, over = self.count_workers(), {record.name for record in records}
+            working = Counter(each.group for each in self.wanted() if counts[each.name] and each.name not in over)
             self._failures.ended(records, explanations, working)
             self._review_nodes()
+
+    def replace_ended(self, records: Sequence[JobRecord]) -> None:
+        """Let others take the places of jobs that have ended, within the budget of failures."""
         self._remove_workers([record.name for record in records])
         for group in self._groups_of(records):
             if self.stopped(group):
@@ -531,7 +534,8 @@ class JobPool:
         with self._lock:
             self._leave([record.name])
         self._send_soon()
-        self._note_ends([record], {})
+        self._count_ends([record], {})
+        self.replace_ended([record])
 
     def over(self, record: JobRecord) -> None:
         """Remember a job that is over, or never was."""

@@ -196,11 +196,13 @@ def test_a_job_larger_than_the_machine_is_refused(queue, more):
         submit(queue, script("true", more=more))
 
 
-def test_with_oversubscription_it_runs_alone():
+def test_with_oversubscription_it_runs_alone(tmp_path):
     queue = LocalQueue(Machine(cores=1, memory=2**20, oversubscribe=True))
-    jobs = submit(queue, script("sleep 0.2", cores=8, memory="100M"), 2)
+    waits = f"until [ -e {tmp_path}/go ]; do sleep 0.1; done"
+    jobs = submit(queue, script(waits, cores=8, memory="100M"), 2)
     until(lambda: RUNNING in states(queue, jobs))
     assert sorted(states(queue, jobs)) == [PENDING, RUNNING]
+    (tmp_path / "go").touch()
     until(lambda: states(queue, jobs) == [JobState.COMPLETED] * 2)
 
 

@@ -100,6 +100,32 @@ def test_failures_stop_the_scaler_too(cluster, client, queue):
     future.cancel()
 
 
+def test_the_scaler_asks_for_nothing_in_the_place_of_a_job_whose_end_is_still_being_read(
+    cluster, client, queue, monkeypatch
+):
+    """A file system may take its time to show what a job printed, and this end may be the last that is allowed."""
+    queue.hold = True
+    steps, explain = [], cluster.pool._failures.explain
+
+    def slowly(records):
+        steps.clear()
+        until(lambda: len(steps) > 2)
+        return explain(records)
+
+    monkeypatch.setattr(cluster.pool._failures, "explain", slowly)
+    adaptive = cluster.adapt(maximum_jobs=2, **QUICK)
+    step = adaptive._step
+    monkeypatch.setattr(adaptive, "_step", lambda *words: (step(*words), steps.append(1)))
+    future = client.submit(lambda: 1)
+    for number in range(1, 4):
+        until(lambda job=str(number): queue.living() == [job])
+        queue.end(str(number), JobState.FAILED, 1)
+    until(lambda: cluster.pool.stopped(cluster.pool.groups["default"]))
+    until(lambda: not cluster.worker_spec)
+    assert [count for verb, count in queue.commands if verb == "submit"] == [1, 1, 1]
+    future.cancel()
+
+
 def test_scale_ends_adaptivity(cluster, client, caplog):
     caplog.set_level(logging.INFO, "jobclusters")
     cluster.adapt(maximum_jobs=2, **QUICK)
