@@ -57,6 +57,9 @@ _NOT_IGNORED = {
     signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS, signal.SIGTRAP,
 }  # fmt: skip
 
+#: The devices of GPUs.
+_GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
+
 _PR_SET_CHILD_SUBREAPER = 36
 _PID = struct.Struct("q")
 #: The exit status of the fork with which the way there and back is tried.
@@ -104,6 +107,8 @@ class ForkServer:
         # A new Python would close them; others belong to objects of this one, such as a file of the log.
         handed_down = [fd for fd in _open_files() if fd > 2 and os.get_inheritable(fd)]
         self._taken = _open_files() - set(handed_down)
+        if any(os.readlink(f"/proc/self/fd/{fd}").startswith(_GPUS) for fd in self._taken):
+            raise Unfit("a package uses a GPU already")  # CUDA doesn't work in forks of a process that uses it
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gc.freeze()  # else each process's first collection would copy all of these pages
         for stream in (sys.stdout, sys.stderr):
@@ -175,7 +180,7 @@ class ForkServer:
             raise
         finally:
             os.close(read)
-        with open(write, "wb") as file, suppress(BrokenPipeError):  # whoever waits for it sees that it has ended
+        with suppress(BrokenPipeError), open(write, "wb") as file:  # whoever waits for it sees that it has ended
             file.write(order)
         return pid
 
@@ -240,8 +245,8 @@ def _inherited() -> tuple[object, ...]:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         mask = [line for line in file if line.startswith("Umask")]
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    # Installing packages, as a plugin of Dask can, makes entries in the directory that Dask's own is in.
-    packages = [os.path.dirname(os.path.dirname(str(sys.modules[name].__file__))) for name in ("dask", "distributed")]
+    # Installing a package, as a plugin of Dask can, makes an entry there.
+    packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     return (
         variables,
         (directory.st_dev, directory.st_ino),
@@ -249,7 +254,7 @@ def _inherited() -> tuple[object, ...]:
         limits,
         os.sched_getaffinity(0),
         os.getpriority(os.PRIO_PROCESS, 0),
-        [os.stat(path).st_mtime_ns for path in packages],
+        [(path, os.stat(path).st_mtime_ns) for path in packages if os.path.isdir(path)],
     )
 
 
@@ -318,8 +323,7 @@ def _become(fds: Sequence[int], handlers: Mapping[int, Any]) -> types.CodeType:
     """Become what ``python -c`` would be, with its arguments, environment, files and signals; give the code to run."""
     order, *received = fds
     with open(order, "rb") as file:
-        text = file.read()
-    code, arguments, numbers, mask, environment = marshal.loads(text)  # noqa: S302 -- from the nanny
+        code, arguments, numbers, mask, environment = marshal.load(file)  # noqa: S302 -- from the nanny
     _place(received, numbers)
     os.environb.clear()
     os.environb.update(environment)

@@ -195,12 +195,22 @@ def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tm
         (lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, soft[1])), lambda: None),
     ]
     os.umask(0o22)
+    both.append((lambda: os.mkdir("site-packages/new"), lambda: None))
     print(json.dumps([works_as_fork(), *(forks_within(*each) for each in both)]))
     """
+    (tmp_path / "site-packages").mkdir()
+    targets["PYTHONPATH"] += f":{tmp_path}/site-packages"
     begin = f"import os, resource; os.umask(0o22); resource.setrlimit(resource.RLIMIT_CORE, (4096, 8192)){BEGIN}"
-    assert python(code, begin=begin, env=targets, cwd=tmp_path) == [True, True, *[False] * 7]
+    assert python(code, begin=begin, env=targets, cwd=tmp_path) == [True, True, *[False] * 8]
 
 
+METHOD = "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"
+THREAD = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+GPU = """
+import os
+of = os.readlink
+os.readlink = lambda path: "/dev/nvidiactl" if path.startswith("/proc/self/fd/") else of(path)
+"""
 LOG = """
 import io, logging
 stream = io.StringIO()
@@ -210,22 +220,27 @@ logging.getLogger("distributed.nanny").setLevel("DEBUG")
 
 
 @pytest.mark.parametrize(
-    ("before", "more"),
+    ("before", "more", "because"),
     [
-        ("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", {}),
-        ("", {"PYTHONHASHSEED": "1"}),
-        ("", {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver"}),
-        ("import ctypes; ctypes.CDLL = None", {}),
-        ("import os; del os.fork", {}),
+        (THREAD, {}, "this Python has threads"),
+        ("", {"PYTHONHASHSEED": "1"}, "Python started without PYTHONHASHSEED=6640"),
+        ("", {METHOD: "forkserver"}, "distributed.worker.multiprocessing-method is forkserver"),
+        ("import ctypes; ctypes.CDLL = None", {}, ""),
+        ("import os; del os.fork", {}, ""),
+        ("import marshal; marshal.load = None", {}, "a process that was tried has failed"),
+        (GPU, {}, "a package uses a GPU already"),
     ],
 )
-def test_where_workers_cant_be_forks_they_are_new_pythons(before, more):
+def test_where_workers_cant_be_forks_they_are_new_pythons(before, more, because):
     begin = f"{before}{LOG}{BEGIN}"
     code = """
     answer = told(forks, 'import os; os.write(answer, b"1")')
-    print(json.dumps([forked, len(util._finalizer_registry), answer, stream.getvalue().partition(":")[0]]))
+    children = open(f"/proc/self/task/{os.getpid()}/children").read()
+    print(json.dumps([forked, len(util._finalizer_registry), answer, children, stream.getvalue()]))
     """
-    assert python(code, begin=begin, env=environment(**more)) == [False, 0, ["1", 0], "Workers import Dask anew"]
+    *found, log = python(code, begin=begin, env=environment(**more))
+    assert found == [False, 0, ["1", 0], ""]
+    assert log.startswith(f"Workers import Dask anew: {because}")
 
 
 def test_a_library_with_threads_that_knows_of_forks_may_be_there():
@@ -250,10 +265,12 @@ log = os.dup2(os.open({str(tmp_path / "log")!r}, os.O_RDWR | os.O_CREAT), 50, in
     code = """
     before = told(forks, "os = __import__('os'); os.write(50, b'logged '); os.write(answer, b'1')")
     os.dup2(os.open("/dev/null", os.O_WRONLY), 50)
-    assert os.waitpid(run(forks, "import os; os.write(50, b'not for the log')", fds=[50]), 0)[1] == 0
-    print(json.dumps([forked, before]))
+    pid = run(forks, "import time; time.sleep(600)", fds=[50])
+    found = line(pid) == line("self")
+    os.kill(pid, signal.SIGKILL)
+    print(json.dumps([forked, before, found]))
     """
-    assert python(code, begin=begin) == [True, ["1", 0]]
+    assert python(code, begin=begin) == [True, ["1", 0], False]
     assert (tmp_path / "log").read_text() == "logged "
 
 
