@@ -39,7 +39,7 @@ with LocalQueueCluster(cores=1, memory="1 GiB", n_workers=1) as cluster, cluster
 
 #: What only some programs need.
 NOT_NEEDED = {
-    *("bokeh", "rich", "IPython", "ipywidgets", "pandas"),
+    *("bokeh", "rich", "IPython", "ipywidgets"),
     *("jobclusters.cli", "jobclusters.discovery", "jobclusters.doctor", "jobclusters.cluster.widget"),
 }
 
