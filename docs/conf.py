@@ -17,6 +17,7 @@ exclude_patterns = ["_build"]
 numpydoc_show_class_members = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
 
 #: Headings are anchors down to this level; a link to one that isn't there is a warning, and fails the build.
 myst_heading_anchors = 3

@@ -1,13 +1,15 @@
-"""To add a batch system takes a template, a dialect and its line in the table: here an eighth, in a copy of the package."""
+"""What docs/adding.md says about adding a batch system: here ACME is added to a copy of the package."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -15,11 +17,17 @@ import jobclusters
 
 ACME = Path(__file__).with_name("acme")
 TABLE = "dialects/__init__.py"
+PAGE = (ACME.parents[1] / "docs" / "adding.md").read_text()
+
+
+def shown(language):
+    """Give the examples of the page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """Copy the package, and add ACME as CONTRIBUTING.md says."""
+    """Copy the package, and add ACME as docs/adding.md says."""
     copy = tmp_path_factory.mktemp("copy") / "jobclusters"
     shutil.copytree(Path(jobclusters.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ACME / "acme.sh.j2", copy / "templates")
@@ -108,9 +116,13 @@ def test_a_cluster_runs_on_it(acme, package, tmp_path, home):
 
 
 def test_the_command_line_knows_it(acme):
-    script = acme("-m", "jobclusters", "script", "--system", "acme", "--worker-size", "large", "--set", "color=red")
+    words = ("script", "--system", "acme", "--worker-size", "large", "--set", "color=red")
+    script = acme("-m", "jobclusters", *words)
     assert "#ACME colour=red\n" in script
     assert "account" not in script
+    ((typed, *printed),) = (example.splitlines() for example in shown("console"))
+    assert typed.removeprefix("$ jobclusters ").partition(" | ")[0].split() == [*words]
+    assert printed == [line for line in script.splitlines() if line.startswith("#ACME")]
     (colour,) = [
         each
         for each in json.loads(acme("-m", "jobclusters", "keywords", "--system", "acme", "--json"))
@@ -127,3 +139,16 @@ def test_the_command_line_knows_it(acme):
     assert "unknown keyword 'colur'" in acme(
         "-m", "jobclusters", "script", "--worker-size", "large", "--set", "colur=red", status=1
     )
+
+
+def lines(text):
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_the_page_shows_all_of_the_dialect_and_of_the_template():
+    module, *methods = shown("python")
+    whole = lines(module) + [line for each in methods for line in lines(indent(each, "    "))]
+    text = (ACME / "dialect.py").read_text()
+    assert sorted(whole) == sorted(lines(text[text.index("from __future__") :]))
+    assert all("\n".join(lines(indent(each, "    "))) in "\n".join(lines(text)) for each in methods)
+    assert shown("jinja") == [(ACME / "acme.sh.j2").read_text()]

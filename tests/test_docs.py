@@ -46,7 +46,13 @@ ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text() for path in [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]}
 
 #: What has a test of its own.
-ELSEWHERE = {("cli.md", "console"): "test_cli_docs.py", ("sites.md", "python"): "test_sites.py"}
+ELSEWHERE = {
+    ("cli.md", "console"): "test_cli_docs.py",
+    ("sites.md", "python"): "test_sites.py",
+    ("adding.md", "python"): "test_acme.py",
+    ("adding.md", "console"): "test_acme.py",
+    ("adding.md", "jinja"): "test_acme.py",
+}
 #: Why an example isn't run, and what is run in its place.
 NOT_RUN = {
     "needs SLURM": "tests/live/test_slurm.py and its neighbours, on a real one",
@@ -455,9 +461,9 @@ def test_the_modules_that_the_architecture_names_are_there():
     assert [name for name in sorted(named) if not (ROOT / "jobclusters" / name).exists()] == []
 
 
-def test_the_page_of_systems_has_a_column_for_each():
+def test_the_page_of_systems_has_a_row_for_each():
     table = re.search(r"^\| \|.*?\n\n", PAGES["systems.md"], re.MULTILINE | re.DOTALL)[0]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.strip().splitlines()]
-    columns = dict(zip(cells[0][1:], cells[2][1:], strict=True))
+    rows = {title: name for title, name, *_ in cells[2:]}
     dialects = [dialect for dialect in DIALECTS.values() if dialect.probe]
-    assert columns == {dialect.title: f"`{dialect.prefix}Cluster`" for dialect in dialects}
+    assert rows == {dialect.title: f"`{dialect.prefix}Cluster`" for dialect in dialects}

@@ -116,7 +116,7 @@ def test_the_table_of_explain(files):
 
 
 def test_the_warning_is_the_one_that_is_logged():
-    (line,) = re.findall(r"WARNING - (Python.*)\n    (at .*)\n", TEXT)
+    (line,) = re.findall(r"WARNING - (Python.*)\n    (.*at the scheduler: .*)\n", TEXT)
     script = job_script("slurm", worker_size="large", python="x")
     (logged,) = re.findall(r'"(Python %s .*)",', script)
     (words,) = re.findall(r'else "(.*)",', script)
