@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jobclusters import JobsFailed
+from jobclusters import JobsFailed, JobState
 
 from .systems import call
 from .tools import PATIENCE, until
@@ -32,3 +32,13 @@ def test_memory_is_asked_for_by_slot(system, make, look):
         rf"^parallel environment: +{system.keywords['parallel_environment']} range: 2$", shown, re.MULTILINE
     )
     assert re.search(r"^hard resource_list: .*h_vmem=1908M", shown, re.MULTILINE)
+
+
+def test_a_job_that_no_queue_can_run_waits_and_says_why(make, look):
+    """Where the site lets the scheduler note reasons; qstat leaves such jobs out if it gets a list of queues."""
+    cluster = make(cores=1, memory="900 TB", n_jobs=2)
+    jobs = until(look(cluster).living)
+    until(lambda: all(status.reason for status in cluster.jobs.values()))
+    assert {(job_id, status.state) for job_id, status in cluster.jobs.items()} == {
+        (job_id, JobState.PENDING) for job_id in jobs
+    }
