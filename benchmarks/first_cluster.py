@@ -1,6 +1,6 @@
 """How long it takes until something is there: imports, clusters, their first result, commands; beside Dask's, in turns.
 
-Each measurement is a Python of its own. Wall time is what a person waits for; processor time is that of all processes
+Each measurement is a Python of its own. Wall time is how long it takes; processor time is that of all processes
 that have been started by then. Prints Markdown tables.
 
     python benchmarks/first_cluster.py [ROUNDS]
