@@ -134,6 +134,11 @@ def other_address():
 
 def test_two_clusters_each_have_a_dashboard_on_this_machine_alone(monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        own = free.getsockname()[1]
+    # The usual one may be taken between look and use by a test that runs at the same time.
+    monkeypatch.setattr("jobclusters.network.scheduler.free_address", lambda: free_address(own))
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Port .* is already in use")
         with LocalQueueCluster(**SMALL) as one, LocalQueueCluster(**SMALL) as other, Client(one) as client:
