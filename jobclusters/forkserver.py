@@ -49,7 +49,7 @@ MODULES = (
 )
 
 #: What nannies themselves set, for the titles of processes. Other variables may have been read already.
-_PARENT = "__DASK_PARENT_PID"
+_TITLES = ("__DASK_PARENT_PID", "DASK_PARENT")
 
 #: Signals that would end the server are ignored, as batch systems send them to all of a job's processes; but not these.
 _NOT_IGNORED = {
@@ -159,8 +159,9 @@ class ForkServer:
         """Raise Unfit if a fork can't be what a new Python would be."""
         if os.fsencode(path) != self._executable or "-c" not in words:
             raise Unfit("it is another program")
-        if self._inherited != _inherited():
-            raise Unfit("settings of this process, or the installed packages, have changed")
+        then, now = self._inherited, _inherited()
+        if changed := sorted(name for name in {**then, **now} if then.get(name) != now.get(name)):
+            raise Unfit(f"changed since this process began: {', '.join(changed)}")
         if not self._taken.isdisjoint(fds):
             raise Unfit("the server has files of the same numbers")
 
@@ -238,24 +239,24 @@ def _open_files() -> set[int]:
     return found
 
 
-def _inherited() -> tuple[object, ...]:
+def _inherited() -> dict[str, object]:
     """Describe what a new Python would have of this process as it is now, and the server has as it was."""
-    variables = {key: value for key, value in os.environ.items() if key != _PARENT}
+    variables = {key: value for key, value in os.environ.items() if key not in _TITLES}
     directory = os.stat(".")
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         mask = [line for line in file if line.startswith("Umask")]
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
     # Installing a package, as a plugin of Dask can, makes an entry there.
     packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    return (
-        variables,
-        (directory.st_dev, directory.st_ino),
-        mask,
-        limits,
-        os.sched_getaffinity(0),
-        os.getpriority(os.PRIO_PROCESS, 0),
-        [(path, os.stat(path).st_mtime_ns) for path in packages if os.path.isdir(path)],
-    )
+    return {
+        **variables,
+        "the directory": (directory.st_dev, directory.st_ino),
+        "the mask of modes": mask,
+        "the limits": limits,
+        "the processors": os.sched_getaffinity(0),
+        "the priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "the installed packages": [(path, os.stat(path).st_mtime_ns) for path in packages if os.path.isdir(path)],
+    }
 
 
 def _serve(connection: socket.socket, mask: Iterable[int]) -> NoReturn:

@@ -41,6 +41,7 @@ forks = util.spawnv_passfds
 forked = forks is not anew
 """
 PROBE = """
+known = sorted(name for name in globals() if not name.startswith("__"))
 import atexit, json, os, resource, signal, sys, threading
 numbers = [number for number in signal.valid_signals() if number not in (9, 19)]
 files = {}
@@ -48,7 +49,7 @@ for name in os.listdir("/proc/self/fd"):
     try: files[name] = os.get_inheritable(int(name))
     except OSError: pass
 found = {
-    "name": __name__, "words": sys.argv, "main": sys.modules["__main__"].__dict__ is globals(),
+    "name": __name__, "known": known, "words": sys.argv, "main": sys.modules["__main__"].__dict__ is globals(),
     "file": hasattr(sys.modules["__main__"], "__file__"), "environment": dict(os.environ), "files": files,
     "directory": os.getcwd(), "parent": os.getppid(), "session": os.getsid(0), "group": os.getpgid(0),
     "signals": {number: str(signal.getsignal(number)).split(" at ")[0] for number in numbers},
@@ -110,6 +111,22 @@ def test_a_fork_finds_what_a_new_python_finds(tmp_path):
     assert found[0] == found[1]
     assert found[1]["parent"] == main
     assert [text.splitlines()[1:] for text, _ in (new, fork)] == [["bye"], ["bye"]]
+
+
+def test_a_fork_ends_as_a_new_python_does():
+    """And not as the Python that it is a fork of, whose worker would start once more."""
+    ends = [
+        "pass",
+        "raise ValueError('no')",
+        "import sys; sys.exit(3)",
+        "import sys; sys.exit('no')",
+        "1 +",
+        "import no",
+    ]
+    code = f"""
+    print(json.dumps([[told(how, end)[1] for end in {ends!r}] for how in (anew, forks)]))
+    """
+    assert python(code) == [[0, 1, 3, 1, 1, 1]] * 2
 
 
 WORKER = """
@@ -177,7 +194,8 @@ def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tm
         found = is_fork(process)
         process.kill()
         return found
-    here, soft = os.getcwd(), resource.getrlimit(resource.RLIMIT_CORE)
+    here, limit, cores = os.getcwd(), resource.getrlimit(resource.RLIMIT_CORE), os.sched_getaffinity(0)
+    installed = os.stat("site-packages").st_mtime_ns
     def forks_within(change, back):
         change()
         found = works_as_fork()
@@ -192,16 +210,18 @@ def test_what_a_new_python_would_have_of_the_nanny_since_is_no_forks(targets, tm
         (lambda: setenv("OMP_NUM_THREADS", "3"), lambda: setenv("OMP_NUM_THREADS", "1")),
         (lambda: setenv("MALLOC_ARENA_MAX", "1"), lambda: unset("MALLOC_ARENA_MAX")),
         (lambda: setenv("PYTHONHASHSEED", "1"), lambda: setenv("PYTHONHASHSEED", "6640")),
-        (lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, soft[1])), lambda: None),
+        (lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, limit[1])), lambda: resource.setrlimit(resource.RLIMIT_CORE, limit)),
+        (lambda: os.mkdir("site-packages/new"), lambda: os.utime("site-packages", ns=(installed, installed))),
     ]
+    if len(cores) > 1: both.append((lambda: os.sched_setaffinity(0, {min(cores)}), lambda: os.sched_setaffinity(0, cores)))
     os.umask(0o22)
-    both.append((lambda: os.mkdir("site-packages/new"), lambda: None))
-    print(json.dumps([works_as_fork(), *(forks_within(*each) for each in both)]))
+    first, *others = [forks_within(*each) for each in both]
+    print(json.dumps([works_as_fork(), first, any(others), works_as_fork()]))
     """
     (tmp_path / "site-packages").mkdir()
     targets["PYTHONPATH"] += f":{tmp_path}/site-packages"
     begin = f"import os, resource; os.umask(0o22); resource.setrlimit(resource.RLIMIT_CORE, (4096, 8192)){BEGIN}"
-    assert python(code, begin=begin, env=targets, cwd=tmp_path) == [True, True, *[False] * 8]
+    assert python(code, begin=begin, env=targets, cwd=tmp_path) == [True, True, False, True]
 
 
 METHOD = "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"
