@@ -105,7 +105,9 @@ def start(typed):
 # -- a life ------------------------------------------------------------------------------------------------------
 
 
-def test_the_life_of_a_cluster(start, started):
+def test_the_life_of_a_cluster(start, started, small):
+    settings = "{local: {cores: 4}, adaptive: {idle: 1 hour}}"  # so that no job goes between two commands
+    small(f"jobqueue: {{local: {{cores: 1, memory: 1 GB, nanny: false}}}}\njobclusters: {settings}")
     made = json.loads(start("a", "--jobs", "1", "--wait", "--json")[0])
     assert made.keys() == told_keys("list")
     assert (made["name"], made["system"], made["standing"], made["head"]) == ("a", "local", "running", "detached")
