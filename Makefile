@@ -114,6 +114,7 @@ dist: $(VENV)/.installed-dist $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python -m benchmarks.thousands
 	$(BIN)/python -m benchmarks.answers
 	$(BIN)/python benchmarks/deaths.py
 	$(BIN)/python benchmarks/starts.py

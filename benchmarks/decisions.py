@@ -9,6 +9,7 @@ divided by those of another checkout, if one is named.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -53,14 +54,16 @@ def measure(count: int) -> list[float]:
             SimpleNamespace(name=f"{name}-{each}", nbytes=1000, processing=busy) for each in range(WORKERS) if not waits
         ]
     observer = Observer(records, lambda: workers)
-    jobs = observer.jobs(now)
+    clock = itertools.count(now)  # a moment is looked at once
+    observer.look(next(clock))
+    jobs = observer.censuses["cluster"]
     policy = Policy(4, 4, 10**10, maximum=count)
     needs = tuple((float(moment), count) for moment in range(0, 1000, 10))
     steady = Snapshot(4 * count, 80.0 * count, jobs=jobs, wait=60.0, needs=needs, rate=count / 5)
     few = Snapshot(2 * count, 80.0 * count, jobs=jobs, wait=60.0, needs=((0.0, count // 2),))
     ending = Snapshot(4 * count, 80.0 * count, jobs=jobs, wait=60.0, needs=needs)
     return [
-        least(lambda: observer.jobs(now)),
+        least(lambda: observer.look(next(clock))),
         least(lambda: decide(steady, policy, now)),
         least(lambda: decide(few, policy, now)),
         least(lambda: decide(ending, policy, now + 2400)),

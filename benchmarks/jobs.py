@@ -47,9 +47,11 @@ SCANCEL = """#!/bin/sh
 for id; do rm -rf "$JOBS/${id%%_*}/count"; done
 """
 SQUEUE = """#!/bin/sh
+state='PENDING||N/A|N/A|N/A|BeginTime'
+[ -e "$JOBS/../running" ] && state='RUNNING|n1|2026-11-29T05:00:00|2026-11-29T05:00:00|2026-11-30T05:00:00|None'
 for job in "$JOBS"/*; do
-  [ -e "$job/count" ] && awk -v id="${job##*/}" '{for (i = 0; i < $1; i++)
-    print id "|" ($1 > 1 ? i : "N/A") "|PENDING||N/A|N/A|N/A|BeginTime"}' "$job/count"
+  [ -e "$job/count" ] && awk -v id="${job##*/}" -v state="$state" '{for (i = 0; i < $1; i++)
+    print id "|" ($1 > 1 ? i : "N/A") "|" state}' "$job/count"
 done
 exit 0
 """
@@ -146,19 +148,25 @@ def table(title: str, counts: list[int]) -> None:
         print(f"| {count} | *times faster* | | *{ratios[0]:.0f}* | | | *{ratios[1]:.0f}* | |", flush=True)
 
 
+def install(directory: Path) -> None:
+    """Put the scripted batch system first on the PATH. Its jobs run while there is a file ``running``."""
+    for name, text in {"sbatch": SBATCH, "scancel": SCANCEL, "squeue": SQUEUE, "scontrol": "#!/bin/sh\n"}.items():
+        path = directory / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    jobs = directory / "jobs"
+    jobs.mkdir()
+    os.environ["JOBS"] = str(jobs)
+    os.environ["PATH"] = f"{directory}:{os.environ['PATH']}"
+
+
 def main() -> None:
     """Run on what is here, then on the scripted system."""
     counts = [int(argument) for argument in sys.argv[1:]] or [10, 100, 1000]
     if shutil.which("sbatch"):
         table("The dockerized SLURM", counts)
     with tempfile.TemporaryDirectory() as directory:
-        for name, text in {"sbatch": SBATCH, "scancel": SCANCEL, "squeue": SQUEUE, "scontrol": "#!/bin/sh\n"}.items():
-            path = Path(directory, name)
-            path.write_text(text)
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        Path(directory, "jobs").mkdir()
-        os.environ["JOBS"] = str(Path(directory, "jobs"))
-        os.environ["PATH"] = f"{directory}:{os.environ['PATH']}"
+        install(Path(directory))
         table("A scripted batch system", counts)
 
 

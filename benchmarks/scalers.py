@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 
 from durations import UNKNOWN
 from simulator import Model
 
 from jobclusters.scaling.history import Arrivals, remember
-from jobclusters.scaling.model import Decision, JobSnapshot, Policy, Snapshot
+from jobclusters.scaling.model import Census, Decision, JobSnapshot, Policy, Snapshot, ending
 from jobclusters.scaling.rules import STEADY, decide
 
 
@@ -31,12 +31,14 @@ class Jobclusters:
         self.arrivals = Arrivals()
         self._decide = decide
         self._needs: list[tuple[float, int]] = []
+        self._census = Census()
+        self._known: dict[str, JobSnapshot] = {}
 
     def ask(self, model: Model, now: float) -> tuple[Decision, float]:
         """Decide; and give when to be asked again although nothing happens."""
         ages = model.ages(now, model.waits.usual or 0.0)
         wait = model.waits.estimate(ages)
-        jobs = [job.snapshot() for job in model.jobs.values()]
+        jobs = self._look(model)
         self.arrivals.count(now, model.arrived)
         decision = self._decide(self._snapshot(model, jobs, wait, now), self.policy, now)
         remember(self._needs, now, decision.need)
@@ -44,7 +46,23 @@ class Jobclusters:
             return decision, now + model.interval
         return decision, min(self._moments(model, jobs, wait), default=math.inf)
 
-    def _snapshot(self, model: Model, jobs: Sequence[JobSnapshot], wait: float, now: float) -> Snapshot:
+    def _look(self, model: Model) -> Census:
+        """Describe the jobs to which something has happened."""
+        gone, come = [], []
+        for job in model.touched.values():
+            before = self._known.pop(job.name, None)
+            now = job.snapshot() if job.name in model.jobs else None
+            if now is not None:
+                self._known[job.name] = now
+            if now is not before:
+                gone += [] if before is None else [before]
+                come += [] if now is None else [now]
+        model.touched.clear()
+        if gone or come:
+            self._census = self._census.changed(gone, come)
+        return self._census
+
+    def _snapshot(self, model: Model, jobs: Census, wait: float, now: float) -> Snapshot:
         unknown = model.unknown()
         return Snapshot(
             tasks=model.tasks,
@@ -57,15 +75,14 @@ class Jobclusters:
             needs=self._needs,
         )
 
-    def _moving(self, model: Model, jobs: Iterable[JobSnapshot], wait: float, now: float) -> bool:
+    def _moving(self, model: Model, jobs: Census, wait: float, now: float) -> bool:
         """Check whether what a decision depends on changes with time alone: windows, and walltimes that end."""
         if now - self._needs[-1][0] <= max(self.policy.patience, wait, STEADY) + model.interval:
             return True
         if not model.tasks:
             return False
-        return self.arrivals.recent(now, wait) or any(
-            job.handover_at is not None and job.handover_at - now <= wait for job in jobs
-        )
+        kinds = (jobs.waiting, jobs.starting, jobs.idle, jobs.busy)
+        return self.arrivals.recent(now, wait) or any(ending(some, now + wait) for some in kinds)
 
     def _moments(self, model: Model, jobs: Iterable[JobSnapshot], wait: float) -> Iterable[float]:
         """List moments at which the decision may change by itself, though nothing moves until then."""

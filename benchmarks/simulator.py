@@ -52,6 +52,8 @@ class Model:
         self.pending: dict[str, Job] = {}
         self.observed: dict[str, Job] = {}
         self.leaving: dict[str, Job] = {}
+        #: Those to which something has happened; a scaler that looks at them clears it.
+        self.touched: dict[str, Job] = {}
         self.kinds: dict[str, Kind] = {}
         self.queue: deque[int] = deque()
         self.waits = Waits()
@@ -158,12 +160,13 @@ class Model:
     def _submit(self, now: float) -> None:
         job = Job(self.result.submits, now)
         self.result.submits += 1
-        self.jobs[job.name] = self.pending[job.name] = job
+        self.jobs[job.name] = self.pending[job.name] = self.touched[job.name] = job
         self._at(now + self.trace.fate(job.number).wait, self._starts, job)
 
     def _starts(self, now: float, job: Job) -> None:
         if job.name not in self.jobs:
             return
+        self.touched[job.name] = job
         del self.pending[job.name]
         job.started = now
         trace = self.trace
@@ -181,7 +184,7 @@ class Model:
             return
         self.waits.saw(now - job.submitted)
         job.ready, job.idle_since = True, now
-        self.observed[job.name] = job
+        self.observed[job.name] = self.touched[job.name] = job
         self._offer(job)
         self._assign(now)
 
@@ -192,12 +195,13 @@ class Model:
             return
         job.ready = False
         del self.jobs[job.name], self.observed[job.name]
-        self.leaving[job.name] = job
+        self.leaving[job.name] = self.touched[job.name] = job
 
     def _leave(self, now: float, job: Job) -> None:
         """End a job: let go, failed, or at the end of its time; its tasks start again elsewhere."""
         if self.jobs.pop(job.name, None) is None and self.leaving.pop(job.name, None) is None:
             return
+        self.touched[job.name] = job
         self.observed.pop(job.name, None)
         if job.started is None:
             del self.pending[job.name]
@@ -235,6 +239,7 @@ class Model:
                 continue  # it is there a second time, or not any more
             index = self.queue.popleft()
             task = self.trace.tasks[index]
+            self.touched[job.name] = job
             job.tasks[index] = self.kinds[task.kind].begin(now)
             job.idle_since = None
             self._at(now + task.seconds, self._done, job, index)
@@ -245,6 +250,7 @@ class Model:
         mark = job.tasks.pop(index, None)
         if mark is None:
             return
+        self.touched[job.name] = job
         task = self.trace.tasks[index]
         kind = self.kinds[task.kind]
         kind.end(mark, now, done=True)

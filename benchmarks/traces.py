@@ -149,7 +149,7 @@ def day(jobs: int = 90_000, hours: int = 24, seed: int = 7) -> Trace:
         level = mean * (1 - 0.5 * math.cos(2 * math.pi * minute / 1440)) * random.uniform(0.9, 1.1)
         tasks += [Task(60.0 * minute + each.arrival, each.seconds) for each in stream(level, 15.0, 60.0, minute)]
     text = f"{len(tasks)} tasks, more by day; jobs of a thread may run for 3 minutes and wait for 10 s"
-    return Trace("a day", text, tasks, about(10.0), threads=1, maximum=500, walltime=180.0, seed=seed)
+    return Trace("a day", text, tasks, about(10.0), threads=1, maximum=jobs // 180, walltime=180.0, seed=seed)
 
 
 def traces() -> list[Trace]:

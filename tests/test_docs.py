@@ -37,7 +37,7 @@ from jobclusters.config.settings import find_system, ours, site
 from jobclusters.dialects import DIALECTS
 from jobclusters.doctor.configuration import check_configuration
 from jobclusters.jobs import failures
-from jobclusters.scaling.model import JobSnapshot, Policy, Snapshot
+from jobclusters.scaling.model import Census, JobSnapshot, Policy, Snapshot
 from jobclusters.scaling.rules import decide
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedQueue
@@ -359,7 +359,7 @@ def test_the_pages_that_messages_name_are_there():
 def test_the_worked_example_of_scaling_is_what_the_rules_give(running, more, words):
     assert words in PAGES["scaling.md"]
     jobs = [JobSnapshot(str(number), number, JobState.RUNNING, busy=True) for number in range(running)]
-    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=jobs)
+    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=Census.of(jobs))
     assert decide(snapshot, Policy(threads=8, cores=8, memory=10**9), 0.0).submit == more
 
 

@@ -30,6 +30,9 @@ T = TypeVar("T")
 #: Characters from which on a reply is read in a thread: Dask's scheduler runs on the event loop.
 LARGE_REPLY = 20_000
 
+#: Ids from which on commands are made of them in a thread.
+MANY_IDS = 1000
+
 #: A refusal of standard input.
 _NO_STDIN = re.compile(
     r"\b(?:stdin|standard input)\b[^\n]*\bnot\b|\bnot?\b[^\n]*\b(?:stdin|standard input)\b", re.IGNORECASE
@@ -195,7 +198,7 @@ class BatchCommands:
 
     async def _cancel(self, ids: Sequence[str], listed: Mapping[str, JobStatus]) -> None:
         """Run the only commands that cancel jobs: the dialect knows which ids may share one."""
-        for argv in self.dialect.cancel_argvs(ids, listed):
+        for argv in await _aside(lambda: self.dialect.cancel_argvs(ids, listed), len(ids) > MANY_IDS):
             reply = await self._run(argv)
             if self.dialect.unanswered(reply):
                 raise Unavailable(reply.sentence())
@@ -326,7 +329,12 @@ class BatchCommands:
 
 async def _read(reply: Reply, read: Callable[[], T]) -> T:
     """Read a reply; a large one in a thread."""
-    return await asyncio.to_thread(read) if len(reply.out) > LARGE_REPLY else read()
+    return await _aside(read, len(reply.out) > LARGE_REPLY)
+
+
+async def _aside(step: Callable[[], T], large: bool) -> T:
+    """Do what takes no more than thought; a large step in a thread: Dask's scheduler runs on the event loop."""
+    return await asyncio.to_thread(step) if large else step()
 
 
 def _own_name() -> str:

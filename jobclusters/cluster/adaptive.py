@@ -12,7 +12,7 @@ from distributed.deploy.adaptive import Adaptive
 from jobclusters.cluster.html import scaled
 from jobclusters.guard import Guard
 from jobclusters.jobs.groups import Group
-from jobclusters.scaling.demand import Flow, Work, finished, work
+from jobclusters.scaling.demand import Counts, Flow, Work, count, finished, work
 from jobclusters.scaling.history import remember
 from jobclusters.scaling.model import Decision, Snapshot, Step
 from jobclusters.scaling.rules import decide
@@ -31,6 +31,8 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
     def __init__(self, cluster: Any, interval: Any = None, **_: Any) -> None:
         self._needs: dict[str, list[tuple[float, int]]] = {}
         self._arrivals = Flow()
+        self._news: tuple[object, ...] = ()
+        self._counts: Counts = {}
         #: By group: the need, and whether there was work, as the newest step of the history has them.
         self._noted: dict[str, tuple[int, bool]] = {}
         self._unclaimed = 0
@@ -61,8 +63,13 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
 
     def _adapt(self) -> None:
         groups, scheduler = dict(self.cluster.groups), self.cluster.scheduler
-        todo, unclaimed = work(scheduler, {name: group.resources for name, group in groups.items()})
-        self._warn_of(unclaimed)
+        news = scheduler.transition_counter, len(scheduler.workers), *groups
+        if news != self._news:  # else the tasks are those that there were
+            self._counts = count(scheduler, {name: group.resources for name, group in groups.items()})
+            self._news = news
+        found = work(self._counts, scheduler.UNKNOWN_TASK_DURATION)
+        todo = {name: found.get(name, Work()) for name in groups}
+        self._warn_of(found.get(None, Work()))
         self._arrivals.count(time.monotonic(), {name: each.tasks for name, each in todo.items()}, finished(scheduler))
         for name, group in groups.items():
             if group.policy is not None:
@@ -74,13 +81,14 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
         assert policy is not None  # noqa: S101 -- for mypy: the caller has looked
         needs = self._needs.setdefault(group.name, [])
         wait = pool.expected_wait(group.spec.queue)
+        jobs = pool.census(group, now)
         snapshot = Snapshot(
             tasks=todo.tasks,
             seconds=todo.seconds,
             unknown=todo.unknown,
             rate=self._arrivals.rate(group.name, now, wait),
             leaving=pool.leaving(group, now),
-            jobs=pool.snapshots(group, now),
+            jobs=jobs,
             wait=wait,
             needs=tuple(needs),
             core_hours=pool.core_hours,

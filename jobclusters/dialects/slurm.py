@@ -403,6 +403,9 @@ def _parts(job_id: str) -> tuple[str, str | None, str]:
     >>> _parts("77_3;b"), _parts("77")
     (('77', '3', 'b'), ('77', None, ''))
     """
+    array, _, index = job_id.partition("_")
+    if index.isdecimal() and array.isdecimal():  # as nearly all are: there may be thousands
+        return array, index, ""
     match = _ID.fullmatch(job_id)
     return (match[1], match[2], match[3] or "") if match else (job_id, None, "")
 

@@ -37,6 +37,10 @@ class _Owner:
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
 
+    async def drained(self, records: Sequence[JobRecord]) -> AsyncIterator[list[JobRecord]]:
+        """Give all at once: there are no workers."""
+        yield list(records)
+
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Do nothing: there are no workers."""
 

@@ -2,60 +2,135 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jobclusters.jobs.record import JobRecord, job_of
-from jobclusters.scaling.model import JobSnapshot
+from jobclusters.scaling.model import Census, JobSnapshot
+
+#: Seconds for which workers aren't looked at again without news: copies of their results may come and go meanwhile.
+MOST_STALE = 10.0
 
 
 class Observer:
-    """Looks at jobs, and remembers since when each has been idle; ``workers`` gives the scheduler's workers."""
+    """Looks at jobs, and remembers since when each has been idle.
 
-    def __init__(self, records: Mapping[str, JobRecord], workers: Callable[[], Iterable[Any]]) -> None:
+    There may be thousands, and they are looked at each second: a job is described anew only if its record said that
+    something has changed, or if its workers do something else. Looks exclude each other; whoever has the records sees
+    to that.
+
+    Parameters
+    ----------
+    records
+        All jobs by name; those that come later are announced by :meth:`follow`.
+    workers
+        Gives the scheduler's workers.
+    news
+        Gives what has changed if any worker does something else: else they aren't looked at, for a while.
+
+    Attributes
+    ----------
+    censuses
+        The jobs of each group as of the last look, by what their names begin with.
+    leaving
+        Those that are to leave.
+    """
+
+    def __init__(
+        self,
+        records: Mapping[str, JobRecord],
+        workers: Callable[[], Iterable[Any]],
+        news: Callable[[], object] = object,
+    ) -> None:
+        self.censuses: defaultdict[str, Census] = defaultdict(Census)
+        self.leaving: dict[str, JobRecord] = {}
         self._records = records
         self._workers = workers
-        self._idle: dict[str, float] = {}
+        self._news = news
+        self._last_news: object = None
+        self._looked = -math.inf
         self._known: dict[str, JobSnapshot] = {}
+        #: Names of jobs of which something has changed since the last look.
+        self._changed: set[str] = set()
+        #: What their workers did then: bytes held, by job; which have tasks; since when the others are idle.
+        self._held: dict[str, int] = {}
+        self._busy: set[str] = set()
+        self._idle: dict[str, float] = {}
+        #: The jobs of the workers, by their names; "" for those of none.
+        self._jobs: dict[object, str] = {}
+        for record in records.values():
+            self.follow(record)
 
-    def jobs(self, now: float) -> list[JobSnapshot]:
-        """Describe the jobs that are not to leave, at a moment in seconds of the event loop's clock."""
-        held: Counter[str] = Counter()
-        present, busy = set(), set()
-        for worker in self._workers():
-            if (job := job_of(worker.name, self._records)) is not None:
-                present.add(job)
-                held[job] += worker.nbytes
-                if worker.processing:
-                    busy.add(job)
-        self._idle = {job: self._idle.get(job, now) for job in present - busy}
-        self._known = {
-            record.name: self._snapshot(record, busy=record.name in busy, held=held.get(record.name, 0))
-            for record in list(self._records.values())
-            if not record.leaving
-        }
-        return list(self._known.values())
+    def follow(self, record: JobRecord) -> None:
+        """Describe a new job, and from now on whatever changes of it."""
+        record.notice = self._changed.add
+        self._changed.add(record.name)
 
-    def _snapshot(self, record: JobRecord, *, busy: bool, held: int) -> JobSnapshot:
-        """Describe a job; of thousands few change from one look to the next, and making one anew takes longer."""
-        before, idle, handover_at = self._known.get(record.name), self._idle.get(record.name), record.handover_at
-        if (
-            before is not None
-            and before.busy is busy
-            and before.state is record.status.state
-            and before.held == held
-            and before.idle_since == idle
-            and before.handover_at == handover_at
-        ):
-            return before
+    def look(self, now: float) -> None:
+        """Look at all jobs, at a moment in seconds of the event loop's clock."""
+        if now != self._looked and ((news := self._news()) != self._last_news or now - self._looked >= MOST_STALE):
+            self._looked, self._last_news = now, news
+            self._look_at_workers(now)
+        names = set[str]()
+        while self._changed:  # other threads add to it meanwhile
+            names.add(self._changed.pop())
+        self._describe(names)
+        if len(self._known) + len(self.leaving) != len(self._records):  # of what is over no record says so
+            self._describe((self._known.keys() | self.leaving.keys()) - self._records.keys())
+
+    def _look_at_workers(self, now: float) -> None:
+        """Note which jobs' workers do something else than before."""
+        jobs, held, busy = self._jobs, dict[str, int](), set[str]()
+        workers = list(self._workers())
+        for worker in workers:
+            job = jobs.get(worker.name)
+            if job is None:
+                job = jobs[worker.name] = job_of(worker.name, self._records) or ""
+            held[job] = held.get(job, 0) + worker.nbytes
+            if worker.processing:
+                busy.add(job)
+        if held != self._held:
+            self._changed.update(job for job in held if held[job] != self._held.get(job))
+            self._changed |= self._held.keys() - held.keys()
+        self._changed |= busy ^ self._busy
+        for job in self._changed & (self._held.keys() | held.keys()):
+            if job in held and job not in busy:
+                self._idle.setdefault(job, now)
+            else:
+                self._idle.pop(job, None)
+        self._held, self._busy = held, busy
+        if len(jobs) > 2 * len(workers) + 100:  # most of these are gone
+            jobs.clear()
+
+    def _describe(self, names: Iterable[str]) -> None:
+        """Describe these jobs anew."""
+        gone, come = defaultdict[str, list[JobSnapshot]](list), defaultdict[str, list[JobSnapshot]](list)
+        for name in names:
+            record, before, now = self._records.get(name), self._known.pop(name, None), None
+            self.leaving.pop(name, None)
+            if record is not None and record.leaving:
+                self.leaving[name] = record
+            elif record is not None:
+                now = self._known[name] = self._snapshot(record)
+            group = name.rpartition("-")[0]
+            if before is not None:
+                gone[group].append(before)
+            if now is not None:
+                come[group].append(now)
+        for group in gone.keys() | come.keys():
+            self.censuses[group] = self.censuses[group].changed(gone[group], come[group])
+
+    def _snapshot(self, record: JobRecord) -> JobSnapshot:
+        name, began = record.name, record.arrived_at is not None
         return JobSnapshot(
-            record.name,
+            name,
             record.number,
             record.status.state,
-            busy,
-            held,
-            idle,
-            handover_at=handover_at,
-            leaves_at=record.leaves_at,
+            name in self._busy,
+            self._held.get(name, 0),
+            self._idle.get(name),
+            record.handover_at if began else None,
+            record.leaves_at if began else None,
         )

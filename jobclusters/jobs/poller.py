@@ -212,7 +212,9 @@ class Poller:
             status = replace(record.status, reason=status.reason)
         again = _requeued(record.status, status)
         restarts = max(status.restarts, record.status.restarts + again)
-        record.status = replace(status, restarts=restarts, workers=count)
+        status = replace(status, restarts=restarts, workers=count)
+        if status != record.status:  # the same object says that nothing has changed
+            record.status = status
         if count and status.node and record.worked_on != status.node:
             record.worked_on = status.node
             self._subscriber.worked(record)

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,7 @@ from jobclusters.registry.files import ClusterFiles
 from jobclusters.registry.janitor import Janitor
 from jobclusters.scaling.handover import handing_over, stranded
 from jobclusters.scaling.history import Waits
-from jobclusters.scaling.model import Decision, JobSnapshot, Policy
+from jobclusters.scaling.model import Census, Decision, Policy, ending
 from jobclusters.scaling.rules import victims
 from jobclusters.scaling.usage import Meter, Usage
 from jobclusters.spec.job_spec import JobSpec
@@ -119,7 +119,8 @@ class JobPool:
         self._janitor = Janitor(batch_system.dialect.name, getattr(batch_system, "token", ""), files, starts=guarded)
         self._submitter = Submitter(batch_system, render, self, self._janitor, token)
         self._poller = Poller(self._submitter, self, lost_after, absent_after)
-        self._observer = Observer(self.records, self._view.workers)
+        self._arrivals = 0
+        self._observer = Observer(self.records, self._view.workers, lambda: (self._view.news, self._arrivals))
         self._retirement = Retirement(self._view, lambda: self._submitter.closing)
         self._meter = Meter()
         self._waits: defaultdict[str | None, Waits] = defaultdict(Waits)
@@ -237,6 +238,7 @@ class JobPool:
         with self._lock:
             for record in records:
                 self.records[record.name] = self._to_submit[record.name] = record
+                self._observer.follow(record)
         self._send_soon()
 
     def _reset_failures(self) -> None:
@@ -246,7 +248,10 @@ class JobPool:
     def _fill(self, group: Group) -> None:
         """Have as many jobs that last as the group should have."""
         lasting = self._lasting(group) if group.wanted else self.members(group)
-        if (surplus := len(lasting) - group.wanted) > 0:
+        surplus = len(lasting) - group.wanted
+        if not group.wanted:  # there is none to choose
+            self._leave([record.name for record in lasting])
+        elif surplus > 0:
             self._leave(self._victims(group)[:surplus])
         else:
             self._add(group, -surplus)
@@ -387,29 +392,36 @@ class JobPool:
         """What all groups have used, as of the last look."""
         return self._meter.core_hours
 
-    def measure(self) -> None:
+    def measure(self, now: float | None = None) -> None:
         """Note what the groups use, and for how long jobs have been pending."""
-        now = time.monotonic()
-        jobs, groups = self._observer.jobs(now), dict(self.groups)
-        by_group = {name: [job for job in jobs if group.owns(job.name)] for name, group in groups.items()}
+        now = time.monotonic() if now is None else now
+        self._look(now)
+        groups, censuses = dict(self.groups), dict(self._observer.censuses)
+        by_group = {name: censuses.get(group.prefix, Census()) for name, group in groups.items()}
         self._meter.add(now, by_group, {name: group.spec.cores for name, group in groups.items()})
         ages: dict[str | None, list[float]] = {}
-        for record in self.wanted():
-            if record.arrived_at is None and record.asked_at is not None:
+        for job in (job for census in censuses.values() for job in (*census.waiting, *census.starting)):
+            record = self.records.get(job.name)
+            if record is not None and record.arrived_at is None and record.asked_at is not None:
                 ages.setdefault(record.spec.queue, []).append(now - record.asked_at)
         self._ages = ages
+
+    def _look(self, now: float) -> None:
+        with self._lock:
+            self._observer.look(now)
 
     def expected_wait(self, queue: str | None) -> float:
         """Give the seconds after which a job that is asked for now may have its workers."""
         return self._waits[queue].estimate(self._ages.get(queue, ()))
 
-    def snapshots(self, group: Group, now: float) -> list[JobSnapshot]:
+    def census(self, group: Group, now: float) -> Census:
         """Describe the jobs of a group at a moment in seconds of the event loop's clock."""
-        return [job for job in self._observer.jobs(now) if group.owns(job.name)]
+        self._look(now)
+        return self._observer.censuses[group.prefix]
 
     def leaving(self, group: Group, now: float) -> int:
         """Count the jobs of a group that are to leave, and still run; but for those whose walltime ends."""
-        leaving = [each for each in list(self.records.values()) if each.leaving and group.owns(each.name)]
+        leaving = [each for each in list(self._observer.leaving.values()) if group.owns(each.name)]
         return sum(record.handover_at is None or record.handover_at > now for record in leaving)
 
     def _lasting(self, group: Group) -> list[JobRecord]:
@@ -419,13 +431,14 @@ class JobPool:
 
     def _victims(self, group: Group) -> list[str]:
         """Name the jobs of a group in the order in which they go."""
-        jobs = self.snapshots(group, time.monotonic())
+        jobs = self.census(group, time.monotonic())
         return victims(jobs, len(jobs))
 
     # -- what happens, on the event loop ------------------------------------------------------------------------
 
     def arrived(self, workers: Sequence[str]) -> None:
         """Note workers that registered."""
+        self._arrivals += 1
         for worker in workers:
             if (job := job_of(worker, self.records)) is not None:
                 record = self.records[job]
@@ -451,23 +464,30 @@ class JobPool:
 
     def renew(self) -> None:
         """Look at what is used; replace jobs in time whose walltime is about to end, and let those go that were."""
+        now = time.monotonic()
         with self._measuring:
-            self.measure()
+            self.measure(now)
         if self.closing:
             return
         self._review_nodes()
         for group in list(self.groups.values()):
             if group.policy is None:  # else the scaler does both
-                if len(self._lasting(group)) < group.wanted and not self.stopped(group):
+                if self._lacks(group, now) and not self.stopped(group):
                     self._refill(group)
-                self._relieve(group)
+                self._relieve(group, now)
         self._warn_of_stranded()
 
-    def _relieve(self, group: Group) -> None:
+    def _lacks(self, group: Group, now: float) -> bool:
+        """Tell whether a group has too few jobs, or soon will: some won't be there when a new one could start."""
+        soon = now + self.expected_wait(group.spec.queue)
+        census = self.census(group, now)
+        kinds = (census.waiting, census.starting, census.idle, census.busy)
+        return len(census) - sum(ending(jobs, soon) for jobs in kinds) < group.wanted
+
+    def _relieve(self, group: Group, now: float) -> None:
         """Let jobs hand over whose walltime ends."""
-        now = time.monotonic()
         with self._lock:
-            due = handing_over(self.snapshots(group, now), self.expected_wait(group.spec.queue), now)
+            due = handing_over(self.census(group, now), self.expected_wait(group.spec.queue), now)
             self._leave(due, draining=True)
         if due:
             logger.info("Group %s: handing over %s near the end of the walltime.", group.name, counted(len(due), "job"))
@@ -476,10 +496,9 @@ class JobPool:
     def _warn_of_stranded(self) -> None:
         """Warn once of each job that ends with results that no other job can take."""
         now = time.monotonic()
-        jobs = {job.name: job for job in self._observer.jobs(now)}
-        for name in stranded(jobs.values(), now):
-            record, job = self.records[name], jobs[name]
-            if not record.stranded and (job.held or job.busy):
+        for job in stranded(self._observer.censuses.values(), now):
+            record = self.records.get(job.name)
+            if record is not None and not record.stranded and (job.held or job.busy):
                 record.stranded = True
                 logger.warning(
                     "The walltime of job %s ends, and no other job has come that could take its results: they are"
@@ -487,6 +506,10 @@ class JobPool:
                     " time.",
                     record.job_id,
                 )
+
+    def drained(self, records: Sequence[JobRecord]) -> AsyncIterator[list[JobRecord]]:
+        """Give the jobs' workers no more tasks; give those that have none any more, some at a time, until all have."""
+        return self._retirement.drained(records)
 
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let the workers go."""

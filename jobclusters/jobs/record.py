@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from operator import attrgetter
+from typing import Any, Protocol
 
 from jobclusters.errors import QueueError
 from jobclusters.spec.job_spec import JobSpec
@@ -66,6 +67,8 @@ class JobRecord:
     asked_at, began_at, arrived_at
         When it was asked for (or went back to the queue), when it was first seen to run, and when its first worker
         registered, in seconds of the event loop's clock; None before.
+    notice
+        Is given its name when something has changed on which decisions depend.
     """
 
     name: str
@@ -88,6 +91,7 @@ class JobRecord:
     asked_at: float | None = None
     began_at: float | None = None
     arrived_at: float | None = None
+    notice: Callable[[str], None] | None = field(default=None, repr=False)
 
     @property
     def group(self) -> str:
@@ -193,8 +197,42 @@ class JobRecord:
         return None
 
 
+class _Decisive:
+    """An attribute on which decisions depend: a record's ``notice`` is given each change. It is read as any other.
+
+    Parameters
+    ----------
+    name
+        Of the attribute.
+    part
+        Gives what counts of its value.
+    """
+
+    def __init__(self, name: str, part: Callable[[Any], object] = lambda value: value) -> None:
+        self._name = name
+        self._part = part
+
+    def __set__(self, record: JobRecord, value: object) -> None:
+        state = record.__dict__
+        if record.notice is None:
+            state[self._name] = value
+            return
+        before, state[self._name] = state[self._name], value
+        if before is not value and self._part(before) != self._part(value):
+            record.notice(record.name)
+
+
+# What its workers do, no record can tell.
+JobRecord.status = _Decisive("status", attrgetter("state"))  # type: ignore[assignment]
+for _name in ("leaving", "began_at", "arrived_at"):
+    setattr(JobRecord, _name, _Decisive(_name))
+
+
 class Owner(Protocol):
     """Owns the jobs that a submitter submits and cancels."""
+
+    def drained(self, records: Sequence[JobRecord]) -> AsyncIterator[list[JobRecord]]:
+        """Give the jobs' workers no more tasks; give those that have none any more, some at a time, until all have."""
 
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let them go."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 from jobclusters.jobs.record import JobRecord
@@ -20,6 +19,8 @@ RETIRE_TIMEOUT = 300.0
 RETIRE_INTERVAL = 1.0
 #: Seconds between two looks whether busy workers that leave have finished.
 DRAIN_INTERVAL = 0.2
+#: Workers that are told without a pause to take no more tasks.
+SLICE = 100
 
 
 class Retirement:
@@ -32,7 +33,6 @@ class Retirement:
     async def retire(self, records: Sequence[JobRecord]) -> None:
         """Move what the jobs' workers hold to others, and let the workers go."""
         jobs = {record.name for record in records}
-        await self._drain([record for record in records if record.draining])
         deadline = asyncio.get_running_loop().time() + RETIRE_TIMEOUT
         while names := [each.name for each in self._view.workers(jobs)]:
             left = deadline - asyncio.get_running_loop().time()
@@ -47,10 +47,24 @@ class Retirement:
             if self._view.workers(jobs):
                 await asyncio.sleep(RETIRE_INTERVAL)  # Dask has given up for now
 
-    async def _drain(self, records: Sequence[JobRecord]) -> None:
-        """Give jobs' workers no more tasks, and wait until they have done those they have, or their walltime ends."""
-        jobs = {record.name for record in records}
-        until = min((record.leaves_at for record in records if record.leaves_at is not None), default=math.inf)
-        self._view.give_no_more_tasks(jobs)
-        while jobs and not self._closing() and time.monotonic() < until and self._view.busy(jobs):  # noqa: ASYNC110 -- Dask has no event
-            await asyncio.sleep(DRAIN_INTERVAL)
+    async def drained(self, records: Sequence[JobRecord]) -> AsyncIterator[list[JobRecord]]:
+        """Give jobs' workers no more tasks; give those that have done what they had, or whose walltime ends."""
+        left = {record.name: record for record in records}
+        for number, worker in enumerate(self._view.workers(left), 1):
+            self._view.give_no_more_tasks(worker)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        while left:
+            busy = set[str]() if self._closing() else self._view.busy(left)
+            now = time.monotonic()
+            done = [
+                record
+                for name, record in left.items()
+                if name not in busy or (record.leaves_at is not None and now >= record.leaves_at)
+            ]
+            for record in done:
+                del left[record.name]
+            if done:
+                yield done
+            if left:
+                await asyncio.sleep(DRAIN_INTERVAL)  # Dask has no event

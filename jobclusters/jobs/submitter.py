@@ -118,6 +118,9 @@ async def _look_up(batch_system: BatchSystem, job_name: str, count: int, closing
 #: Seconds in which submissions and cancels are gathered.
 GATHER_INTERVAL = 0.01
 
+#: Jobs that are noted to be gone without a pause.
+SLICE = 200
+
 #: Seconds between attempts to submit what a limit held back, if no job of ours ends before.
 RETRY_INTERVAL = 30.0
 
@@ -248,9 +251,8 @@ class Submitter:
         cancel, self._to_cancel = self._to_cancel, []
         for array in arrays(list(submit), self.batch_system.largest_array):
             self._spawn(self._submit(array), self._steps)
-        for record in cancel:
-            if record.draining:  # each finishes in its own time
-                self._spawn(self._cancel([record]), self._cancels)
+        if draining := [record for record in cancel if record.draining]:
+            self._spawn(self._drain(draining), self._cancels)
         if at_once := [record for record in cancel if not record.draining]:
             self._spawn(self._cancel(at_once), self._cancels)
 
@@ -296,9 +298,10 @@ class Submitter:
     async def _submit_array(self, records: Sequence[JobRecord], exclude: frozenset[str] | None = None) -> bool:
         job_name = self._unique_name(records[0].spec.job_name)
         self._submitted += 1
+        being_submitted, submitted = JobStatus(JobState.PENDING, reason="being submitted"), JobStatus(JobState.PENDING)
         for record in records:
             record.job_name = job_name
-            record.status = JobStatus(JobState.PENDING, reason="being submitted")
+            record.status = being_submitted
         array = len(records) > 1
         name = records[0].name.rpartition("-")[0] if array else records[0].name
         first = records[0].number if array else None
@@ -335,7 +338,7 @@ class Submitter:
             return True
         for record, job_id in zip(records, ids, strict=False):
             record.job_id = job_id
-            record.status = JobStatus(JobState.PENDING)
+            record.status = submitted
             if record in self._leaving:
                 self._to_cancel.append(record)
                 self._soon()
@@ -416,6 +419,21 @@ class Submitter:
 
     # -- cancelling ---------------------------------------------------------------------------------------------
 
+    async def _drain(self, records: Sequence[JobRecord]) -> None:
+        """Let each job finish in its own time; those that have by the same moment go together."""
+        left = dict.fromkeys(records)
+        self._cancelling.update(left)
+        try:
+            with self._moving:
+                async for done in self._owner.drained(records):
+                    for record in done:
+                        del left[record]
+                    self._spawn(self._cancel(done), self._cancels)
+            if left:
+                await self._cancel(list(left))
+        finally:
+            self._cancelling.difference_update(left)
+
     async def _cancel(self, records: Sequence[JobRecord]) -> None:
         """Retire the workers, cancel the jobs, and make sure; what can't be made sure is tried again later."""
         self._cancelling.update(records)
@@ -491,7 +509,13 @@ class Submitter:
     async def _still_there(self, records: Sequence[JobRecord]) -> list[JobRecord]:
         """Ask which of these jobs are still in the queue; those being ended have left it."""
         states = await self.batch_system.states([str(record.job_id) for record in records])
-        return [record for record in records if not self._has_left(record, states.get(str(record.job_id)))]
+        left = []
+        for number, record in enumerate(records, 1):
+            if not self._has_left(record, states.get(str(record.job_id))):
+                left.append(record)
+            if number % SLICE == 0:  # Dask's scheduler has its turn
+                await asyncio.sleep(0)
+        return left
 
     def _has_left(self, record: JobRecord, status: JobStatus | None) -> bool:
         """Forget a job that was cancelled, if an answer says that it has left the queue."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -62,8 +62,12 @@ class Work:
         return Work(self.tasks + other.tasks, self.seconds + other.seconds, self.unknown + other.unknown)
 
 
-def work(scheduler: Any, groups: Mapping[str, Mapping[str, float]]) -> tuple[dict[str, Work], Work]:
-    """Find what there is to do for each group of jobs.
+#: How many tasks there are for each group of jobs, None for those of no group, by kind: Dask's prefixes.
+Counts = Mapping[tuple[str | None, Any], int]
+
+
+def count(scheduler: Any, groups: Mapping[str, Mapping[str, float]]) -> Counts:
+    """Count the tasks that run or could run.
 
     A task goes to the first group that has the resources which it asks for; one that asks for none to the first of
     all, even where another group's worker runs it now.
@@ -74,31 +78,34 @@ def work(scheduler: Any, groups: Mapping[str, Mapping[str, float]]) -> tuple[dic
         The Dask scheduler.
     groups
         The resources of a worker, by group; the default group first.
-
-    Returns
-    -------
-    dict of str to Work
-        By group.
-    Work
-        What no group can do.
     """
-    found = dict.fromkeys(groups, Work())
-    unclaimed = Work()
     first = next(iter(groups))
-    places = [scheduler.queued, scheduler.unrunnable, *(worker.processing for worker in scheduler.workers.values())]
+    found = Counter[tuple[str | None, Any]]()
+    usual = defaultdict[Any, int](int)
+    places = [scheduler.queued, scheduler.unrunnable, *(each.processing for each in dict.values(scheduler.workers))]
     for tasks in places:
-        share: dict[str | None, Work] = {}
-        for task in islice(tasks, SAMPLE):
-            group = _group(task, groups, first)
-            share[group] = share.get(group, Work()) + _work(task, scheduler.UNKNOWN_TASK_DURATION)
-        more = len(tasks) / min(len(tasks), SAMPLE) if tasks else 1
-        for group, some in share.items():
-            all_of_them = Work(math.ceil(some.tasks * more), some.seconds * more, math.ceil(some.unknown * more))
-            if group is None:
-                unclaimed += all_of_them
+        if len(tasks) > SAMPLE:
+            share = Counter((_group(task, groups, first), task.prefix) for task in islice(tasks, SAMPLE))
+            found.update({key: math.ceil(some * len(tasks) / SAMPLE) for key, some in share.items()})
+            continue
+        for task in tasks:
+            if task.resource_restrictions:
+                found[_group(task, groups, first), task.prefix] += 1
             else:
-                found[group] += all_of_them
-    return found, unclaimed
+                usual[task.prefix] += 1
+    found.update({(first, prefix): some for prefix, some in usual.items()})
+    return found
+
+
+def work(counts: Counts, unknown: float) -> dict[str | None, Work]:
+    """Find what there is to do for each group of jobs that has anything to do, and under None what no group can do.
+
+    ``unknown`` are the seconds that Dask believes a task to take of which it knows nothing.
+    """
+    found = defaultdict[str | None, Work](Work)
+    for (group, prefix), some in counts.items():
+        found[group] += _work(prefix, some, unknown)
+    return found
 
 
 def _group(task: Any, groups: Mapping[str, Mapping[str, float]], first: str) -> str | None:
@@ -108,12 +115,12 @@ def _group(task: Any, groups: Mapping[str, Mapping[str, float]], first: str) -> 
     return next((g for g, has in groups.items() if all(has.get(k, 0) >= v for k, v in wanted.items())), None)
 
 
-def _work(task: Any, unknown: float) -> Work:
+def _work(prefix: Any, count: int, unknown: float) -> Work:
     """Take Dask's average for this kind of task; where there is none, at least what the longest one has run."""
-    average, longest = float(task.prefix.duration_average), float(task.prefix.max_exec_time)
+    average, longest = float(prefix.duration_average), float(prefix.max_exec_time)
     if average >= 0:
-        return Work(1, average)
-    return Work(1, max(unknown, longest)) if longest >= 0 else Work(1, 0.0, 1)
+        return Work(count, count * average)
+    return Work(count, count * max(unknown, longest)) if longest >= 0 else Work(count, 0.0, count)
 
 
 def finished(scheduler: Any) -> int:

@@ -11,35 +11,30 @@ The rules (docs/scaling.md says why):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
-from jobclusters.scaling.model import JobSnapshot
+from jobclusters.scaling.model import Census, JobSnapshot, ending
 
 
-def handing_over(jobs: Iterable[JobSnapshot], wait: float, now: float) -> list[str]:
+def handing_over(jobs: Census, wait: float, now: float) -> list[str]:
     """Choose the jobs that hand over and go, as their walltime ends; those first that end first.
 
     ``jobs`` are all of a group that are wanted. A job that is asked for now has its workers after ``wait`` seconds: so
     long before they are due, others are replaced. ``now`` is on the jobs' clock.
     """
-    due, lasting, awaited = [], False, 0
-    for job in jobs:
-        if not job.has_workers:
-            awaited += 1
-        elif job.handover_at is not None and job.handover_at <= now:
-            due.append((job.handover_at, job.number, job))
-        else:
-            lasting = True
-            awaited -= job.handover_at is not None and job.handover_at <= now + wait
-    if not lasting:
+    counts = [(some, ending(some, now), ending(some, now + wait)) for some in (jobs.idle, jobs.busy)]
+    if all(due == len(some) for some, due, _ in counts):
         return []
-    late = sum(ends + (job.leaves_at or ends) <= 2 * now for ends, _, job in due)
-    return [job.name for *_, job in sorted(due, key=lambda each: each[:2])[: max(late, len(due) - max(0, awaited))]]
+    due = [job for some, count, _ in counts for job in some[:count]]
+    due.sort(key=lambda job: (job.ends, job.number))
+    awaited = len(jobs.waiting) + len(jobs.starting) - sum(soon - count for _, count, soon in counts)
+    late = sum(job.ends + (job.leaves_at or job.ends) <= 2 * now for job in due)
+    return [job.name for job in due[: max(late, len(due) - max(0, awaited))]]
 
 
-def stranded(jobs: Iterable[JobSnapshot], now: float) -> list[str]:
-    """Name the jobs of a cluster whose workers leave by themselves now, while no job could take what they hold."""
-    present = [job for job in jobs if job.has_workers]
-    if any(job.handover_at is None or job.handover_at > now for job in present):
+def stranded(groups: Collection[Census], now: float) -> list[JobSnapshot]:
+    """List the jobs of a cluster whose workers leave by themselves now, while no job could take what they hold."""
+    present = [some for jobs in groups for some in (jobs.idle, jobs.busy)]
+    if any(ending(some, now) < len(some) for some in present):
         return []
-    return [job.name for job in present if job.leaves_at is not None and job.leaves_at <= now]
+    return [job for some in present for job in some if job.leaves_at is not None and job.leaves_at <= now]

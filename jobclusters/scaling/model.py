@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from bisect import bisect_right, insort
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,9 +13,8 @@ from jobclusters.scaling.history import Needs
 from jobclusters.state import JobState
 
 
-@dataclass(frozen=True)
-class JobSnapshot:
-    """What is known of a job at a moment; times are seconds of one clock.
+class JobSnapshot(NamedTuple):
+    """What is known of a job at a moment; times are seconds of one clock. Thousands may be made in one look.
 
     Attributes
     ----------
@@ -52,6 +53,102 @@ class JobSnapshot:
         """Whether it is in the queue. The batch system's answer may be older than what the job's workers do."""
         return self.state is not JobState.RUNNING and not self.has_workers
 
+    @property
+    def ends(self) -> float:
+        """From when on it hands over; infinite if that isn't known."""
+        return math.inf if self.handover_at is None else self.handover_at
+
+
+#: Jobs in the order in which they end.
+ByEnd = Sequence[JobSnapshot]
+
+
+def ending(jobs: ByEnd, moment: float) -> int:
+    """Count the jobs that are to hand over by a moment: they are the first ones."""
+    return bisect_right(jobs, moment, key=lambda job: job.ends)
+
+
+#: Of so many jobs, one may come without all being sorted anew.
+FEW = 16
+
+
+@dataclass(frozen=True)
+class Census:
+    """All wanted jobs by what they do, without those that are to leave; each list in the order in which they end.
+
+    There may be thousands, and they are decided about each second: what has changed is sorted in, and counts are read
+    off, so that no decision has to look at each job.
+
+    Attributes
+    ----------
+    waiting
+        Those in the queue.
+    starting
+        Those that run, but have no workers yet.
+    idle, busy
+        Those whose workers are all idle, and the others.
+    held
+        Bytes of results, in all.
+
+    Examples
+    --------
+    >>> queued, works = JobSnapshot("a", 0, JobState.PENDING), JobSnapshot("b", 1, JobState.RUNNING, busy=True, held=5)
+    >>> census = Census.of([queued, works])
+    >>> len(census), len(census.waiting), len(census.busy), census.held
+    (2, 1, 1, 5)
+    >>> later = census.changed([queued], [JobSnapshot("a", 0, JobState.RUNNING)])
+    >>> len(later.waiting), len(later.starting)
+    (0, 1)
+    """
+
+    waiting: ByEnd = ()
+    starting: ByEnd = ()
+    idle: ByEnd = ()
+    busy: ByEnd = ()
+    held: int = 0
+
+    @classmethod
+    def of(cls, jobs: Iterable[JobSnapshot]) -> Census:
+        """Sort jobs."""
+        return cls().changed((), list(jobs))
+
+    def changed(self, gone: Collection[JobSnapshot], come: Collection[JobSnapshot]) -> Census:
+        """Give what there is when some jobs have gone and others have come; one that has changed does both."""
+        names = {job.name for job in gone}
+        lists: list[list[JobSnapshot]] = []
+        before = (self.waiting, self.starting, self.idle, self.busy)
+        left, entered = ([_kind(job) for job in some] for some in (gone, come))
+        for kind, jobs in enumerate(before):
+            stay = [job for job in jobs if job.name not in names] if kind in left else list(jobs)
+            new = [job for job, of in zip(come, entered, strict=True) if of == kind]
+            if FEW * len(new) < len(stay):
+                for job in new:
+                    insort(stay, job, key=lambda job: job.ends)
+            elif new:
+                stay = sorted([*stay, *new], key=lambda job: job.ends)
+            lists.append(stay)
+        held = self.held + sum(job.held for job in come) - sum(job.held for job in gone)
+        waiting, starting, idle, busy = lists
+        return Census(waiting, starting, idle, busy, held)
+
+    def without(self, names: Collection[str]) -> Census:
+        """Give what there is without some jobs."""
+        return self.changed([job for job in self if job.name in names], ()) if names else self
+
+    def __len__(self) -> int:
+        return len(self.waiting) + len(self.starting) + len(self.idle) + len(self.busy)
+
+    def __iter__(self) -> Iterator[JobSnapshot]:
+        for jobs in (self.waiting, self.starting, self.idle, self.busy):
+            yield from jobs
+
+
+def _kind(job: JobSnapshot) -> int:
+    """Give to which list of a census a job belongs."""
+    if job.busy:
+        return 3
+    return 2 if job.has_workers else int(job.state is JobState.RUNNING)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -71,7 +168,7 @@ class Snapshot:
         Jobs that are to leave, and still have work to finish; but for those that hand over as their walltime
         ends: like them, their replacements aren't counted.
     jobs
-        All wanted jobs, without those that are to leave.
+        All wanted jobs.
     wait
         Seconds until a job that is asked for now has its workers, as observed; 0.0 while nothing is known.
     needs
@@ -87,7 +184,7 @@ class Snapshot:
     unknown: int = 0
     rate: float = 0.0
     leaving: int = 0
-    jobs: Sequence[JobSnapshot] = ()
+    jobs: Census = field(default_factory=Census)
     wait: float = 0.0
     needs: Needs = ()
     core_hours: float = 0.0

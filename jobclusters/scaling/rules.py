@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from jobclusters.scaling.handover import handing_over
 from jobclusters.scaling.history import highest, lowest, pause
-from jobclusters.scaling.model import Decision, JobSnapshot, Policy, Snapshot
+from jobclusters.scaling.model import ByEnd, Census, Decision, JobSnapshot, Policy, Snapshot, ending
 from jobclusters.spec.units import counted
-from jobclusters.state import JobState
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
@@ -47,7 +46,7 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     now
         The moment, in seconds of the snapshot's clock.
     """
-    jobs = _count(snapshot, now)
+    jobs = _Jobs(snapshot.jobs, snapshot.wait, now)
     need, worth, because = _need(jobs, snapshot, policy)
     ask = worth
     if worth <= (1 + NOISE) * jobs.supply:
@@ -64,71 +63,63 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     if not jobs.due:
         return decision
     going = {*decision.cancel, *decision.retire}
-    due = tuple(handing_over((job for job in snapshot.jobs if job.name not in going), snapshot.wait, now))
+    due = tuple(handing_over(snapshot.jobs.without(going), snapshot.wait, now))
     if not due:
         return decision
     because = f"{decision.because}; {len(due)} hand over, as their walltime ends"
     return replace(decision, retire=decision.retire + due, because=because)
 
 
-@dataclass(frozen=True)
 class _Jobs:
-    """All jobs, sorted and counted once: there may be thousands, and this is done each second.
+    """What a decision counts of the jobs.
 
     Attributes
     ----------
+    census
+        All of them.
+    soon
+        When a new one could start.
     pending
-        Those in the queue.
+        How many are in the queue.
     lasting, ending
-        Those that run, and will still be there when a new one could start; and those that won't.
+        How many run, and will still be there then; and how many won't.
     due
         How many are to hand over now, as their walltime ends.
     seconds
-        For which the running ones will be there until a new one could start; in all.
-    held
-        Bytes of results.
+        For which the running ones will be there until then; in all.
     """
 
-    pending: list[JobSnapshot]
-    lasting: list[JobSnapshot]
-    ending: list[JobSnapshot]
-    due: int
-    seconds: float
-    held: int
+    def __init__(self, census: Census, wait: float, now: float) -> None:
+        self.census = census
+        self.soon = now + wait
+        self.pending = len(census.waiting)
+        self.lasting = self.ending = self.due = 0
+        self.seconds = 0.0
+        for jobs in (census.starting, census.idle, census.busy):
+            count, due = ending(jobs, self.soon), ending(jobs, now)
+            self.lasting += len(jobs) - count
+            self.ending += count
+            self.due += due
+            self.seconds += wait * (len(jobs) - count) + sum(job.ends - now for job in jobs[due:count])
 
     @property
     def supply(self) -> int:
         """How many there will be when a new one could start."""
-        return len(self.pending) + len(self.lasting)
+        return self.pending + self.lasting
 
     @property
     def running(self) -> int:
         """How many there are now."""
-        return len(self.lasting) + len(self.ending)
+        return self.lasting + self.ending
 
     def holders(self, policy: Policy) -> int:
         """Count the jobs that it takes to hold the results."""
-        return math.ceil(self.held / (FULL * policy.memory))
+        return math.ceil(self.census.held / (FULL * policy.memory))
 
-
-def _count(snapshot: Snapshot, now: float) -> _Jobs:
-    """Sort and count the jobs."""
-    wait, soon = snapshot.wait, now + snapshot.wait
-    pending, lasting, ending = [], [], []
-    due = held = 0
-    seconds = 0.0
-    for job in snapshot.jobs:
-        held += job.held
-        ends = job.handover_at
-        if job.state is not JobState.RUNNING and job.waits:
-            pending.append(job)
-        elif ends is None or ends > soon:
-            lasting.append(job)
-        else:
-            ending.append(job)
-            seconds += max(0.0, ends - now)
-            due += ends <= now
-    return _Jobs(pending, lasting, ending, due, seconds + wait * len(lasting), held)
+    def split(self, jobs: ByEnd) -> tuple[ByEnd, ByEnd]:
+        """Tell those that will still be there when a new one could start from those that won't."""
+        count = ending(jobs, self.soon)
+        return jobs[count:], jobs[:count]
 
 
 def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, str]:
@@ -154,7 +145,7 @@ def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, st
         for each in (seconds, left)
     )
     useful = max(1, useful)
-    worth = min(useful, max(len(jobs.lasting), later, not jobs.running))
+    worth = min(useful, max(jobs.lasting, later, not jobs.running))
     because = f"{counted(tasks, 'task')}, {seconds:.3g} s of work"
     if holders > worth:
         because += f", and results that need the memory of {holders}"
@@ -169,8 +160,9 @@ def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, st
 def _give_up(jobs: _Jobs, policy: Policy, need: int) -> Decision:
     """Let all jobs go but those that must hold results."""
     because = f"the budget of {policy.max_core_hours:g} core-hours is spent"
-    cancel = victims(jobs.pending, len(jobs.pending))
-    retire = victims([*jobs.lasting, *jobs.ending], jobs.running - jobs.holders(policy))
+    census = jobs.census
+    cancel = victims(census.waiting, jobs.pending)
+    retire = victims([*census.starting, *census.idle, *census.busy], jobs.running - jobs.holders(policy))
     return Decision(0, tuple(cancel), tuple(retire), need, because)
 
 
@@ -181,7 +173,7 @@ def _grow(jobs: _Jobs, snapshot: Snapshot, policy: Policy, more: int, need: int,
     more = min(more, policy.maximum - snapshot.leaving - jobs.supply)
     room = {"": more}
     if policy.max_pending is not None:
-        room[f"; only {policy.max_pending} may wait at once"] = policy.max_pending - len(jobs.pending)
+        room[f"; only {policy.max_pending} may wait at once"] = policy.max_pending - jobs.pending
     if policy.max_core_hours is not None:
         left = policy.max_core_hours - snapshot.core_hours
         affordable = int(left * 3600 / (policy.cores * LEAST_RUN)) - len(snapshot.jobs)
@@ -200,16 +192,16 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
         patience, hold = max(policy.patience, snapshot.wait), min(policy.patience, snapshot.wait)
     else:
         patience, hold = policy.idle, 0.0
-    cancel = victims(jobs.pending, min(len(jobs.pending), jobs.supply - needed(patience)))
+    cancel = victims(jobs.census.waiting, min(jobs.pending, jobs.supply - needed(patience)))
     kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
     stay = max(need, kept, jobs.holders(policy))
     enough = max(stay, needed(policy.idle))
     # A job that runs and has no worker yet can't hold results: none goes in its favour.
-    lasting, ending = ([job for job in some if job.has_workers] for some in (jobs.lasting, jobs.ending))
-    idle, idle_ending = ([job for job in some if not job.busy] for some in (lasting, ending))
-    retire = victims(idle, len(lasting) - enough) + victims(idle_ending, len(lasting) + len(ending) - enough)
-    busy = [job for job in lasting if job.busy]
-    drained = victims(busy, len(lasting) - len(retire) - max(stay, needed(STEADY)))
+    (idle, idle_ending), (busy, busy_ending) = jobs.split(jobs.census.idle), jobs.split(jobs.census.busy)
+    lasting = len(idle) + len(busy)
+    there = lasting + len(idle_ending) + len(busy_ending)
+    retire = victims(idle, lasting - enough) + victims(idle_ending, there - enough)
+    drained = victims(busy, lasting - len(retire) - max(stay, needed(STEADY)))
     if not cancel and not retire and not drained:
         surplus = jobs.supply - need
         return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
@@ -230,4 +222,4 @@ def victims(jobs: Iterable[JobSnapshot], count: int) -> list[str]:
             return (1, 0, 0, -job.number)
         return (3 if job.busy else 2, job.held, math.inf if job.handover_at is None else job.handover_at, -job.number)
 
-    return [job.name for job in sorted(jobs, key=order)[: max(0, count)]]
+    return [job.name for job in sorted(jobs, key=order)[:count]] if count > 0 else []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobclusters.scaling.model import JobSnapshot
+from jobclusters.scaling.model import Census
 
 
 @dataclass
@@ -54,15 +54,15 @@ class Meter:
         """Note jobs that were asked for."""
         self.groups.setdefault(group, Usage()).jobs += jobs
 
-    def add(self, now: float, jobs: Mapping[str, Iterable[JobSnapshot]], cores: Mapping[str, int]) -> None:
+    def add(self, now: float, jobs: Mapping[str, Census], cores: Mapping[str, int]) -> None:
         """Add what was used since the last look; ``jobs`` and the ``cores`` of a job are by group."""
         hours = 0.0 if self._last is None else (now - self._last) / 3600
         self._last = now
         for group, some in jobs.items():
             usage = self.groups.setdefault(group, Usage())
-            running = [job for job in some if not job.waits and not job.state.ended]
-            usage.core_hours += len(running) * cores[group] * hours
-            usage.idle_core_hours += sum(not job.busy for job in running) * cores[group] * hours
+            idle = len(some.starting) + len(some.idle)
+            usage.core_hours += (idle + len(some.busy)) * cores[group] * hours
+            usage.idle_core_hours += idle * cores[group] * hours
 
     @property
     def core_hours(self) -> float:

@@ -123,6 +123,10 @@ class World:
     def workers(self):
         return self.call("scheduler: workers", lambda: dict(self.registered))
 
+    @property
+    def transition_counter(self):
+        return object()  # there is always news
+
     async def remove_worker(self, address, **_):
         self.call("scheduler: remove", lambda: self.registered.pop(address, None))
 

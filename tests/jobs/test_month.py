@@ -91,7 +91,7 @@ def test_a_month_of_100_000_jobs_costs_no_more_at_its_end(clock, tmp_path, caplo
     caplog.set_level("CRITICAL")
     files = ClusterFiles(tmp_path / "cluster")
     files.make()
-    scheduler = SimpleNamespace(workers={})
+    scheduler = SimpleNamespace(workers={}, transition_counter=0)
     batch = Batch(scheduler)
 
     async def remove_worker(address, **_):

@@ -118,7 +118,7 @@ def test_a_job_that_comes_back_after_it_was_given_up_is_cancelled_again(queue):
 
 def test_an_absent_job_whose_worker_is_connected_lives(queue):
     worker = SimpleNamespace(name="C-0", address="C-0", processing=(), nbytes=0)
-    scheduler = SimpleNamespace(workers={"C-0": worker})
+    scheduler = SimpleNamespace(workers={"C-0": worker}, transition_counter=0)
 
     async def story(pool):
         await scaled(pool, queue, 1)

@@ -22,6 +22,7 @@ class Scheduler:
 
     def __init__(self):
         self.workers = {}
+        self.transition_counter = 0
 
     def add(self, name):
         self.workers[name] = SimpleNamespace(name=name, address=name, processing=(), nbytes=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from datetime import timedelta
 
 import dask.config
@@ -12,7 +11,7 @@ import pytest
 from distributed import Client, Event, wait
 
 from jobclusters.scaling.handover import handing_over, stranded
-from jobclusters.scaling.model import JobSnapshot
+from jobclusters.scaling.model import Census, JobSnapshot
 from jobclusters.spec.units import UNLIMITED, handover_times
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
@@ -21,13 +20,13 @@ from tests.helpers.waiting import until
 NOW = 1000.0
 #: Due for 10 s; in 20 s its workers leave by themselves.
 DUE = JobSnapshot("due", 1, JobState.RUNNING, busy=True, handover_at=NOW - 10, leaves_at=NOW + 20)
-SECOND = replace(DUE, name="second", number=2)
+SECOND = DUE._replace(name="second", number=2)
 #: Late: of the time until its workers leave by themselves more than half is over.
 LATE = JobSnapshot("late", 0, JobState.RUNNING, held=1, handover_at=NOW - 20, leaves_at=NOW + 10)
-OVER = replace(LATE, name="over", handover_at=NOW - 40, leaves_at=NOW - 10)
+OVER = LATE._replace(name="over", handover_at=NOW - 40, leaves_at=NOW - 10)
 YOUNG = JobSnapshot("young", 5, JobState.RUNNING, idle_since=NOW, handover_at=NOW + 100, leaves_at=NOW + 130)
 #: A job that is asked for now would come too late for it.
-SOON = replace(YOUNG, name="soon", handover_at=NOW + 50, leaves_at=NOW + 80)
+SOON = YOUNG._replace(name="soon", handover_at=NOW + 50, leaves_at=NOW + 80)
 LASTING = JobSnapshot("lasting", 6, JobState.RUNNING, busy=True)
 PENDING = JobSnapshot("pending", 7, JobState.PENDING)
 #: It runs, but its worker hasn't registered.
@@ -52,9 +51,10 @@ TABLE = {
 @pytest.mark.parametrize("case", TABLE)
 def test_who_goes(case):
     jobs, go, stuck = TABLE[case]
-    assert handing_over(jobs, 60.0, NOW) == go
-    assert handing_over(reversed(jobs), 60.0, NOW) == go
-    assert stranded(jobs, NOW) == stuck
+    assert handing_over(Census.of(jobs), 60.0, NOW) == go
+    assert handing_over(Census.of(reversed(jobs)), 60.0, NOW) == go
+    assert [job.name for job in stranded([Census.of(jobs)], NOW)] == stuck
+    assert [job.name for job in stranded([Census.of([job]) for job in jobs], NOW)] == stuck, "in groups of their own"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_scaled_jobs_go_when_their_replacements_are_there(cluster, client, queue
         age(cluster, name, DUE_AT + 1)
     until(lambda: len(queue.living()) == 4)
     looks, relieve = [], cluster.pool._relieve
-    monkeypatch.setattr(cluster.pool, "_relieve", lambda group: (relieve(group), looks.append(group)))
+    monkeypatch.setattr(cluster.pool, "_relieve", lambda *some: (relieve(*some), looks.append(some)))
     until(lambda: len(looks) > 3)
     assert old <= set(cluster.worker_spec), "they stay while their replacements wait"
     queue.hold = False

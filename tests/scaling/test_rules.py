@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobclusters.scaling.model import Decision, JobSnapshot, Policy, Snapshot
+from jobclusters.scaling.model import Census, Decision, JobSnapshot, Policy, Snapshot
 from jobclusters.scaling.policy import PREFER
 from jobclusters.scaling.rules import STEADY, decide, victims
 from jobclusters.state import JobState
@@ -64,6 +64,10 @@ PAUSES = {seconds: ((0.0, 1), (500.0, 0), (530.0, 1), (NOW - seconds, 0)) for se
 ALWAYS = {need: ((0.0, need),) for need in range(11)}
 
 
+def seen(*work, jobs=(), **more):
+    return Snapshot(*work, jobs=Census.of(jobs), **more)
+
+
 def pending(*numbers):
     return [JobSnapshot(f"p{number}", number, JobState.PENDING) for number in numbers]
 
@@ -83,55 +87,55 @@ def idle(*numbers, since=0.0, held=0, handover_at=None):
 
 
 TABLE = {
-    "nothing to do": (Snapshot(), POLICY, Decision(because="no work")),
+    "nothing to do": (seen(), POLICY, Decision(because="no work")),
     "enough threads for the target duration": (
-        Snapshot(tasks=100, seconds=45.0),
+        seen(tasks=100, seconds=45.0),
         POLICY,
         Decision(5, need=5, because="100 tasks, 45 s of work for 5"),
     ),
     "no more than there are tasks": (
-        Snapshot(tasks=3, seconds=1e4),
+        seen(tasks=3, seconds=1e4),
         POLICY,
         Decision(2, need=2, because="3 tasks, 1e+04 s of work for 2"),
     ),
     "one job for a moment's work": (
-        Snapshot(tasks=3, seconds=0.001),
+        seen(tasks=3, seconds=0.001),
         POLICY,
         Decision(1, need=1, because="3 tasks, 0.001 s of work for 1"),
     ),
     "never beyond the maximum": (
-        Snapshot(tasks=1000, seconds=1e6, jobs=busy(1, 2)),
+        seen(tasks=1000, seconds=1e6, jobs=busy(1, 2)),
         POLICY,
         Decision(8, need=10, because="1000 tasks, 1e+06 s of work for 500"),
     ),
-    "never below the minimum": (Snapshot(), replace(POLICY, minimum=2), Decision(2, need=2, because="no work")),
+    "never below the minimum": (seen(), replace(POLICY, minimum=2), Decision(2, need=2, because="no work")),
     "pending jobs are supply": (
-        Snapshot(tasks=100, seconds=45.0, jobs=pending(1, 2, 3)),
+        seen(tasks=100, seconds=45.0, jobs=pending(1, 2, 3)),
         POLICY,
         Decision(2, need=5, because="100 tasks, 45 s of work for 5"),
     ),
     "a tenth more than there are isn't asked for at once": (
-        Snapshot(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 55, 22))),
+        seen(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 55, 22))),
         replace(POLICY, maximum=30),
         Decision(need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 60 s yet"),
     ),
     "but when it has been needed for a minute": (
-        Snapshot(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 65, 21))),
+        seen(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 65, 21))),
         replace(POLICY, maximum=30),
         Decision(1, need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 60 s yet"),
     ),
     "a job that ended is replaced at once": (
-        Snapshot(tasks=40, seconds=400.0, jobs=busy(*range(19)), needs=((0.0, 20),)),
+        seen(tasks=40, seconds=400.0, jobs=busy(*range(19)), needs=((0.0, 20),)),
         replace(POLICY, maximum=30),
         Decision(1, need=20, because="40 tasks, 400 s of work for 20"),
     ),
     "and a minimum is no matter of demand": (
-        Snapshot(jobs=busy(*range(20)), needs=((0.0, 0),)),
+        seen(jobs=busy(*range(20)), needs=((0.0, 0),)),
         replace(POLICY, minimum=21, maximum=30),
         Decision(1, need=21, because="no work"),
     ),
     "work that is done before a new job starts asks for none": (
-        Snapshot(tasks=40, seconds=40.0, jobs=busy(1), wait=60.0),
+        seen(tasks=40, seconds=40.0, jobs=busy(1), wait=60.0),
         POLICY,
         Decision(
             need=4,
@@ -139,12 +143,12 @@ TABLE = {
         ),
     ),
     "a job about to end is replaced in time": (
-        Snapshot(tasks=1000, seconds=1e5, jobs=busy(1, 2, handover_at=NOW + 50), wait=60.0),
+        seen(tasks=1000, seconds=1e5, jobs=busy(1, 2, handover_at=NOW + 50), wait=60.0),
         replace(POLICY, maximum=2),
         Decision(2, need=2, because="1000 tasks, 1e+05 s of work for 500"),
     ),
     "a job that ends after its work is done isn't replaced": (
-        Snapshot(tasks=4, seconds=8.0, jobs=busy(1, handover_at=NOW + 50), wait=60.0),
+        seen(tasks=4, seconds=8.0, jobs=busy(1, handover_at=NOW + 50), wait=60.0),
         POLICY,
         Decision(
             need=1,
@@ -152,92 +156,92 @@ TABLE = {
         ),
     ),
     "a pending job isn't given up at once": (
-        Snapshot(jobs=pending(1, 2), needs=((0.0, 2), (NOW - 100, 0))),
+        seen(jobs=pending(1, 2), needs=((0.0, 2), (NOW - 100, 0))),
         POLICY,
         Decision(because="no work; 2 more than that stay for now"),
     ),
     "nor where nothing is known of before": (
-        Snapshot(jobs=pending(1, 2)),
+        seen(jobs=pending(1, 2)),
         POLICY,
         Decision(because="no work; 2 more than that stay for now"),
     ),
     "the youngest pending jobs are given up when demand stayed low": (
-        Snapshot(tasks=2, seconds=1.0, jobs=pending(1, 2, 3), needs=((0.0, 5), (NOW - 130, 1))),
+        seen(tasks=2, seconds=1.0, jobs=pending(1, 2, 3), needs=((0.0, 5), (NOW - 130, 1))),
         POLICY,
         Decision(0, ("p3", "p2"), (), 1, "2 tasks, 1 s of work for 1, for 120 s"),
     ),
     "demand that came back for a moment counts": (
-        Snapshot(jobs=pending(1, 2, 3), needs=((0.0, 0), (NOW - 60, 3), (NOW - 50, 0))),
+        seen(jobs=pending(1, 2, 3), needs=((0.0, 0), (NOW - 60, 3), (NOW - 50, 0))),
         POLICY,
         Decision(because="no work; 3 more than that stay for now"),
     ),
     "a busy job stays": (
-        Snapshot(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 50, 1))),
+        seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 50, 1))),
         POLICY,
         Decision(need=1, because="2 tasks, 1 s of work for 1; 1 more than that stay for now"),
     ),
     "until fewer have been enough for a minute: then one finishes what it has, and goes": (
-        Snapshot(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 70, 1))),
+        seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 70, 1))),
         POLICY,
         Decision(0, (), ("b2",), 1, "2 tasks, 1 s of work for 1, for 60 s"),
     ),
     "idle jobs go": (
-        Snapshot(jobs=idle(1, 2), needs=ALWAYS[0]),
+        seen(jobs=idle(1, 2), needs=ALWAYS[0]),
         POLICY,
         Decision(0, (), ("i2", "i1"), 0, "no work, for 2 s"),
     ),
     "also those that end before a new one could start": (
-        Snapshot(tasks=2, seconds=2.0, jobs=[*busy(1), *idle(2, handover_at=NOW + 50)], wait=60.0, needs=ALWAYS[1]),
+        seen(tasks=2, seconds=2.0, jobs=[*busy(1), *idle(2, handover_at=NOW + 50)], wait=60.0, needs=ALWAYS[1]),
         POLICY,
         Decision(0, (), ("i2",), 1, "2 tasks, 2 s of work for 1, for 2 s"),
     ),
     "and where no job lasts for as long as a new one waits": (
-        Snapshot(jobs=idle(1, 2, handover_at=NOW + 1000), wait=3600.0, needs=ALWAYS[0]),
+        seen(jobs=idle(1, 2, handover_at=NOW + 1000), wait=3600.0, needs=ALWAYS[0]),
         POLICY,
         Decision(0, (), ("i2", "i1"), 0, "no work, for 2 s"),
     ),
     "but stay if there was work for them a moment ago": (
-        Snapshot(tasks=2, seconds=2.0, jobs=[*busy(1), *idle(2, 3)], needs=((0.0, 3), (NOW - 2.5, 2), (NOW - 1, 1))),
+        seen(tasks=2, seconds=2.0, jobs=[*busy(1), *idle(2, 3)], needs=((0.0, 3), (NOW - 2.5, 2), (NOW - 1, 1))),
         POLICY,
         Decision(0, (), ("i3",), 1, "2 tasks, 2 s of work for 1, for 2 s"),
     ),
     "who comes too late for work goes at once": (
-        Snapshot(tasks=2, seconds=2.0, jobs=[*busy(1), *idle(2, 3, since=NOW)], needs=((0.0, 3), (NOW - 2.5, 1))),
+        seen(tasks=2, seconds=2.0, jobs=[*busy(1), *idle(2, 3, since=NOW)], needs=((0.0, 3), (NOW - 2.5, 1))),
         POLICY,
         Decision(0, (), ("i3", "i2"), 1, "2 tasks, 2 s of work for 1, for 2 s"),
     ),
     "but who is only starting stays": (
-        Snapshot(jobs=[JobSnapshot("s1", 1, JobState.RUNNING)], needs=ALWAYS[0]),
+        seen(jobs=[JobSnapshot("s1", 1, JobState.RUNNING)], needs=ALWAYS[0]),
         POLICY,
         Decision(because="no work; 1 more than that stay for now"),
     ),
     "but one stays where work came back before after such a pause": (
-        Snapshot(jobs=idle(1, 2, since=NOW - 20), needs=PAUSES[20], wait=60.0),
+        seen(jobs=idle(1, 2, since=NOW - 20), needs=PAUSES[20], wait=60.0),
         POLICY,
         Decision(0, (), ("i2",), 0, "no work, for 2 s"),
     ),
     "unless the pause is longer this time": (
-        Snapshot(jobs=idle(1, since=NOW - 50), needs=PAUSES[50], wait=60.0),
+        seen(jobs=idle(1, since=NOW - 50), needs=PAUSES[50], wait=60.0),
         POLICY,
         Decision(0, (), ("i1",), 0, "no work, for 2 s"),
     ),
     "or a new one would be there as soon": (
-        Snapshot(jobs=idle(1, since=NOW - 20), needs=PAUSES[20], wait=15.0),
+        seen(jobs=idle(1, since=NOW - 20), needs=PAUSES[20], wait=15.0),
         POLICY,
         Decision(0, (), ("i1",), 0, "no work, for 2 s"),
     ),
     "or core-hours are preferred": (
-        Snapshot(jobs=idle(1, since=NOW - 20), needs=PAUSES[20], wait=60.0),
+        seen(jobs=idle(1, since=NOW - 20), needs=PAUSES[20], wait=60.0),
         CHEAP,
         Decision(0, (), ("i1",), 0, "no work, for 2 s"),
     ),
     "where core-hours are preferred pending jobs are given up as soon as idle ones": (
-        Snapshot(jobs=[*pending(1, 2), *idle(3, since=NOW - 3)], needs=((0.0, 3), (NOW - 3, 0)), wait=60.0),
+        seen(jobs=[*pending(1, 2), *idle(3, since=NOW - 3)], needs=((0.0, 3), (NOW - 3, 0)), wait=60.0),
         CHEAP,
         Decision(0, ("p2", "p1"), ("i3",), 0, "no work, for 2 s"),
     ),
     "steady work keeps jobs for what comes": (
-        Snapshot(tasks=20, seconds=200.0, rate=2.0, jobs=busy(*range(10), handover_at=NOW + 30), wait=60.0),
+        seen(tasks=20, seconds=200.0, rate=2.0, jobs=busy(*range(10), handover_at=NOW + 30), wait=60.0),
         replace(POLICY, maximum=20),
         Decision(
             10,
@@ -246,36 +250,34 @@ TABLE = {
         ),
     ),
     "tasks of an unknown kind are worth a tenth of the wait": (
-        Snapshot(tasks=100, unknown=100, wait=600.0),
+        seen(tasks=100, unknown=100, wait=600.0),
         POLICY,
         Decision(10, need=10, because="100 tasks, 6e+03 s of work for 50"),
     ),
     "who still finishes its work counts until it has": (
-        Snapshot(tasks=1000, seconds=1e6, jobs=busy(1, 2), leaving=3),
+        seen(tasks=1000, seconds=1e6, jobs=busy(1, 2), leaving=3),
         POLICY,
         Decision(5, need=10, because="1000 tasks, 1e+06 s of work for 500"),
     ),
     "a job whose walltime ends goes when its replacement is there": (
-        Snapshot(tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 1, leaves_at=NOW + 30), *busy(2), *busy(3)]),
+        seen(tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 1, leaves_at=NOW + 30), *busy(2), *busy(3)]),
         replace(POLICY, maximum=2),
         Decision(retire=("b1",), need=2, because="20 tasks, 100 s of work for 10; 1 hand over, as their walltime ends"),
     ),
     "and stays until then": (
-        Snapshot(
-            tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 1, leaves_at=NOW + 30), *busy(2), *pending(3)]
-        ),
+        seen(tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 1, leaves_at=NOW + 30), *busy(2), *pending(3)]),
         replace(POLICY, maximum=2),
         Decision(need=2, because="20 tasks, 100 s of work for 10"),
     ),
     "also while others are asked for": (
-        Snapshot(tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 20, leaves_at=NOW + 10), *busy(2)]),
+        seen(tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 20, leaves_at=NOW + 10), *busy(2)]),
         POLICY,
         Decision(
             9, retire=("b1",), need=10, because="20 tasks, 100 s of work for 10; 1 hand over, as their walltime ends"
         ),
     ),
     "of idle jobs the one that ends first goes": (
-        Snapshot(
+        seen(
             tasks=1,
             seconds=1.0,
             jobs=[*idle(1, handover_at=NOW + 900), *idle(2, handover_at=NOW + 5000)],
@@ -285,37 +287,37 @@ TABLE = {
         Decision(0, (), ("i1",), 1, "1 task, 1 s of work for 1, for 2 s"),
     ),
     "who holds results stays if the others can't take them": (
-        Snapshot(jobs=idle(1, 2, 3, held=4 * GB), needs=ALWAYS[0]),
+        seen(jobs=idle(1, 2, 3, held=4 * GB), needs=ALWAYS[0]),
         POLICY,
         Decision(0, (), ("i3",), 2, "no work, but results need the memory of 2, for 2 s"),
     ),
     "the last one stays while it holds anything": (
-        Snapshot(jobs=idle(1, held=1), needs=ALWAYS[0]),
+        seen(jobs=idle(1, held=1), needs=ALWAYS[0]),
         POLICY,
         Decision(need=1, because="no work, but results need the memory of 1"),
     ),
     "results ask for memory": (
-        Snapshot(tasks=2, seconds=1.0, jobs=[replace(busy(1)[0], held=7 * GB)]),
+        seen(tasks=2, seconds=1.0, jobs=[busy(1)[0]._replace(held=7 * GB)]),
         POLICY,
         Decision(1, need=2, because="2 tasks, 1 s of work, and results that need the memory of 2"),
     ),
     "only so many wait at once": (
-        Snapshot(tasks=100, seconds=45.0, jobs=pending(1)),
+        seen(tasks=100, seconds=45.0, jobs=pending(1)),
         replace(POLICY, max_pending=2),
         Decision(1, need=5, because="100 tasks, 45 s of work for 5; only 2 may wait at once"),
     ),
     "nothing is asked for after failures": (
-        Snapshot(tasks=100, seconds=45.0, stopped="3 failures"),
+        seen(tasks=100, seconds=45.0, stopped="3 failures"),
         POLICY,
         Decision(0, need=5, because="100 tasks, 45 s of work for 5; but nothing is submitted after 3 failures"),
     ),
     "only what the budget pays for": (
-        Snapshot(tasks=100, seconds=45.0, core_hours=9.85),
+        seen(tasks=100, seconds=45.0, core_hours=9.85),
         replace(POLICY, max_core_hours=10.0),
         Decision(4, need=5, because="100 tasks, 45 s of work for 5; only 0.15 core-hours are left"),
     ),
     "all go when the budget is spent, but for who must hold results": (
-        Snapshot(tasks=9, seconds=9.0, jobs=[*busy(1), *pending(2), *idle(3, held=GB)], core_hours=10.0),
+        seen(tasks=9, seconds=9.0, jobs=[*busy(1), *pending(2), *idle(3, held=GB)], core_hours=10.0),
         replace(POLICY, max_core_hours=10.0),
         Decision(0, ("p2",), ("i3",), 1, "the budget of 10 core-hours is spent"),
     ),
@@ -343,7 +345,7 @@ JOBS = st.lists(
     max_size=20,
 )
 SNAPSHOTS = st.builds(
-    Snapshot,
+    seen,
     tasks=st.integers(0, 1000),
     seconds=st.floats(0, 1e6),
     unknown=st.integers(0, 100),
@@ -408,7 +410,7 @@ def test_settles_under_constant_demand(tasks, seconds, wait, policy):
     rounds = []
     for round_ in range(6):
         now = NOW + 200 * round_
-        decision = decide(Snapshot(tasks, seconds, jobs=jobs, wait=wait, needs=tuple(needs)), policy, now)
+        decision = decide(seen(tasks, seconds, jobs=jobs, wait=wait, needs=tuple(needs)), policy, now)
         needs.append((now, decision.need))
         jobs = jobs + busy(*range(len(jobs), len(jobs) + decision.submit))
         rounds.append(decision.submit + len(decision.cancel) + len(decision.retire))
@@ -421,7 +423,7 @@ def test_no_job_goes_before_the_one_that_takes_its_place_has_a_worker(ends):
     """Where Python starts slowly, the batch system calls a job running long before it can hold a result."""
     old = idle(1, held=1, handover_at=ends)
     starting, arrived = JobSnapshot("new", 2, JobState.RUNNING), idle(2)
-    snapshot = Snapshot(needs=ALWAYS[1], wait=10.0)
-    assert decide(replace(snapshot, jobs=(*old, starting)), POLICY, NOW).retire == ()
-    gone = decide(replace(snapshot, jobs=(*old, *arrived)), POLICY, NOW).retire
+    snapshot = seen(needs=ALWAYS[1], wait=10.0)
+    assert decide(replace(snapshot, jobs=Census.of((*old, starting))), POLICY, NOW).retire == ()
+    gone = decide(replace(snapshot, jobs=Census.of((*old, *arrived))), POLICY, NOW).retire
     assert gone == (("i2",) if ends is None else ("i1",))

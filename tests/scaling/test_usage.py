@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jobclusters.scaling.model import JobSnapshot
+from jobclusters.scaling.model import Census, JobSnapshot
 from jobclusters.scaling.usage import Meter
 from jobclusters.state import JobState
 
@@ -13,8 +13,9 @@ def test_running_jobs_are_paid_for_whether_they_work_or_not():
     meter = Meter()
     meter.asked("default", 3)
     cores = {"default": 4, "gpu": 8}
-    meter.add(0.0, {"default": [job(), job()]}, cores)  # what was before is not known
-    meter.add(1800.0, {"default": [job(busy=True), job(), job(JobState.PENDING)], "gpu": [job(busy=True)]}, cores)
+    meter.add(0.0, {"default": Census.of([job(), job()])}, cores)  # what was before is not known
+    some = Census.of([job(busy=True), job(), job(JobState.PENDING)])
+    meter.add(1800.0, {"default": some, "gpu": Census.of([job(busy=True)])}, cores)
     usage = meter.groups
     assert (usage["default"].jobs, usage["default"].core_hours, usage["default"].idle_share) == (3, 4.0, 0.5)
     assert (usage["gpu"].core_hours, usage["gpu"].idle_share) == (4.0, 0.0)
