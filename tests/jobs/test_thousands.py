@@ -24,7 +24,7 @@ def test_thousands_cost_the_commands_of_one_and_no_look_at_each(monkeypatch):
             assert [jobs for verb, jobs in queue.commands if verb == "submit"] == [queue.largest_array] * 3
             pool.renew()
             looks, described = [], []
-            monkeypatch.setattr(pool._view, "workers", lambda *jobs: looks.append(jobs) or [])
+            monkeypatch.setattr(pool._observer, "_workers", lambda: looks.append(1) or [])
             monkeypatch.setattr(pool._observer, "_snapshot", described.append)
             for _ in range(5):
                 pool.renew()
