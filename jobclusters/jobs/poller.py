@@ -103,6 +103,7 @@ class Poller:
         asked = [*followed, *self._submitter.given_up]
         if not asked:
             return
+        asked_at = time.monotonic()
         try:
             states = await self._batch_system.states([str(record.job_id) for record in asked])
         except Exception as error:  # no answer is no information: nothing is declared dead
@@ -112,7 +113,7 @@ class Poller:
             self._silent = False
             logger.warning("The batch system answers again.")
         self._submitter.answered(states)
-        await self._learn(followed, states)
+        await self._learn(followed, states, asked_at)
 
     def _followed(self) -> list[JobRecord]:
         return [record for record in list(self._subscriber.records.values()) if record.job_id is not None]
@@ -155,14 +156,14 @@ class Poller:
                 reason = "" if count and waits else record.status.reason
                 record.status = replace(record.status, state=state, reason=reason, workers=count)
 
-    async def _learn(self, followed: Sequence[JobRecord], states: Mapping[str, JobStatus]) -> None:
+    async def _learn(self, followed: Sequence[JobRecord], states: Mapping[str, JobStatus], asked_at: float) -> None:
         workers = self._subscriber.count_workers()
         before = [record.status for record in followed]
         ended: list[JobRecord] = []
         fault: Exception | None = None
         for number, record in enumerate(followed):
             try:
-                if self._update(record, states.get(str(record.job_id)), workers):
+                if self._update(record, states.get(str(record.job_id)), workers, asked_at):
                     ended.append(record)
             except Exception as error:  # one job's must not keep the others from being looked at
                 fault = error
@@ -195,8 +196,8 @@ class Poller:
         else:
             self._interval = min(1.5 * self._interval, SLOWEST_INTERVAL)
 
-    def _update(self, record: JobRecord, status: JobStatus | None, workers: Mapping[str, int]) -> bool:
-        """Bring a record up to date; tell whether its job is over."""
+    def _update(self, record: JobRecord, status: JobStatus | None, workers: Mapping[str, int], asked_at: float) -> bool:
+        """Bring a record up to date by an answer to a question of that moment; tell whether its job is over."""
         if record.name not in self._subscriber.records:  # it ended by our own doing while the question was under way
             return False
         count = workers.get(record.name, 0)
@@ -210,7 +211,9 @@ class Poller:
         self._looked_up.discard(record)
         if status.state is JobState.UNKNOWN:
             status = replace(record.status, reason=status.reason)
-        again = _requeued(record.status, status)
+        # Its workers may come and go between two answers: none has shown it running then.
+        ran = not count and record.arrived_at is not None and record.arrived_at < asked_at
+        again = _requeued(record.status, status) or (ran and status.state is JobState.PENDING)
         restarts = max(status.restarts, record.status.restarts + again)
         status = replace(status, restarts=restarts, workers=count)
         if status != record.status:  # the same object says that nothing has changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -47,8 +48,8 @@ class Drill:
         self.record = JobRecord("C-3", 3, spec, job_id="7", asked_at=0.0)
         self.pool.records["C-3"] = self.record
 
-    async def polled(self, *args, **more):
-        self.pool._poller._update(self.record, JobStatus(*args, **more), self.pool.count_workers())
+    async def polled(self, *args, asked_at=math.inf, **more):
+        self.pool._poller._update(self.record, JobStatus(*args, **more), self.pool.count_workers(), asked_at)
         await asyncio.sleep(0)
 
     async def comes(self, *names):
@@ -56,6 +57,9 @@ class Drill:
             self.scheduler.add(name)
         self.pool.arrived(names)
         await asyncio.sleep(0)
+
+    def goes(self, name):
+        self.scheduler.workers.pop(name)
 
     @property
     def workers(self):
@@ -154,6 +158,24 @@ async def test_a_job_requeued_before_it_had_a_worker_is_nothing_special(job):
     await job.comes("C-3-r1")
     await job.polled(PENDING)
     assert job.workers == []
+
+
+@drill
+async def test_a_requeue_counts_though_no_answer_has_shown_the_job_running(job):
+    """Its workers came and went between two answers."""
+    await job.polled(PENDING, "Resources")
+    await job.comes("C-3")
+    job.goes("C-3")
+    await job.polled(PENDING, "Resources", asked_at=job.record.arrived_at - 1)
+    assert job.record.status.restarts == 0, "the question is older than the worker"
+    for _ in range(2):
+        await job.polled(PENDING, "BeginTime")
+        assert job.record.status.restarts == 1
+    assert job.record.arrived_at is None
+    await job.comes("C-3-r1")
+    await job.polled(PENDING, "BeginTime")  # as of batch systems that tell it later than workers do
+    await job.polled(RUNNING)
+    assert job.record.status.restarts == 1
 
 
 @drill
