@@ -23,6 +23,8 @@ from jobclusters.registry.janitor import Janitor
 from jobclusters.spec.job_spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
+#: Seconds for a cancelled job to leave the queue.
+END_TIMEOUT = 15.0
 #: Seconds for a job's output to arrive after its end: file systems of clusters are slow to show it.
 OUTPUT_TIMEOUT = 10.0
 #: Seconds for the batch system's answer to a submission.
@@ -143,6 +145,7 @@ async def _queued(
         settling.cancel()
         if not await submitter.close([record]):
             await janitor.goodbye()
+        await _end(batch_system, record)
         # Grid Engine writes another file beside the job's output; both are named after the job.
         parent = os.path.join(os.getcwd(), record.spec.log_directory or "")
         named = glob(os.path.join(escape(parent), f"{escape(record.job_name)}*")) if record.job_name else []
@@ -151,6 +154,19 @@ async def _queued(
         for name in {*([] if shared else _outputs(batch_system, record)), *named}:
             with suppress(OSError):
                 os.unlink(name)
+
+
+async def _end(batch_system: BatchSystem, record: JobRecord) -> None:
+    """Wait until the job has left the queue: what a site runs at a job's end, an epilog, opens its output once more."""
+    if record.job_id is None:
+        return
+    deadline = time.monotonic() + END_TIMEOUT
+    with suppress(QueueError):
+        while time.monotonic() < deadline:
+            status = (await batch_system.states([record.job_id])).get(record.job_id)
+            if status is None or status.state.ended:
+                return
+            await asyncio.sleep(LOOK_INTERVAL)
 
 
 def _outputs(batch_system: BatchSystem, record: JobRecord) -> list[str]:

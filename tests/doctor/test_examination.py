@@ -465,6 +465,44 @@ def test_it_ends_whenever_it_is_told_to(steps, tmp_path):
     assert {status.state for status in asyncio.run(queue.states(["1"])).values()} == {JobState.CANCELLED}
 
 
+def test_what_a_job_writes_as_it_ends_is_removed_too(tmp_path):
+    """A site's epilog opens a job's output once more, while the cancelled job is about to end."""
+
+    class WithEpilog(ScriptedQueue):
+        output = None
+        asked = 0
+
+        async def submit(self, script, count):
+            name = re.search(r"--name=(doctor\S*)", script)[1]
+            self.output = tmp_path / f"{name}.o1"
+            return await super().submit(script, count)
+
+        async def states(self, ids):
+            found = await super().states(ids)
+            if any(status.state.ended for status in found.values()):
+                self.asked += 1
+                if self.asked == 1:
+                    return {job_id: JobStatus(JobState.COMPLETING) for job_id in found}
+                self.output.write_text("the epilog has run")
+            return found
+
+    queue = WithEpilog(hold=True)
+    call = read_call(DIALECTS["local"], {"worker_cpu": 1, "worker_memory": "1 GB", "log_directory": str(tmp_path)})
+    asyncio.run(
+        send_probe(
+            queue,
+            call.spec,
+            lambda spec: render(spec, DIALECTS["local"]),
+            directory=str(tmp_path / "shared"),
+            addresses=[("127.0.0.1", 0)],
+            files=[],
+            wait=0,
+        )
+    )
+    assert queue.asked > 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("absent_after", "end", "state"),
     [(60.0, None, JobState.RUNNING), (0.0, None, JobState.GONE), (60.0, JobState.FAILED, JobState.FAILED)],
