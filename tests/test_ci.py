@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -66,7 +67,8 @@ def run(tmp_path):
     run = Run(tmp_path)
     yield run
     for each in run.left():
-        each.kill()
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def test_all_parts_are_run_one_after_the_other_and_shown(run):

@@ -15,7 +15,7 @@ import pytest
 import jobclusters
 from jobclusters.registry.files import ORDER, SECURITY
 
-from .tools import PATIENCE, until
+from .tools import PATIENCE, kill, until
 
 #: What the doctor's jobs are called.
 NAME = "doctor"
@@ -274,8 +274,7 @@ def test_drill_cleanup_after_all_that_could_have_is_killed(system, cluster):
     output_of("start", "cli", "--head", "detached", "--jobs", "2", *held)
     until(lambda: len(cluster.living()) == 2)
     (head,) = [each for each in psutil.process_iter(["cmdline"]) if "jobclusters.head" in (each.info["cmdline"] or ())]
-    for process in [*head.children(recursive=True), head]:  # the janitor before, that would clear away
-        process.kill()
+    kill(*head.children(recursive=True), head)  # the janitor before, that would clear away
     psutil.wait_procs([head])
     assert len(cluster.living()) == 2
     (gone,) = facts("cleanup")

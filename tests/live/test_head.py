@@ -24,7 +24,7 @@ from jobclusters.registry.names import directory, names
 from jobclusters.registry.record import SILENCE_TIMEOUT, Liveness, Phase
 
 from .systems import call
-from .tools import PATIENCE, until
+from .tools import PATIENCE, kill, until
 
 #: Seconds within which everything of a dead head is gone.
 MINUTE = 60
@@ -170,7 +170,8 @@ def _die():
     """Die with all that could still clear up."""
     here = psutil.Process()
     for process in [*here.children(), here]:
-        process.kill()
+        with suppress(psutil.Error):  # one that has just ended, or is the batch system's
+            process.kill()
 
 
 _die.__module__ = "__main__"  # the node need not have this file
@@ -216,8 +217,7 @@ def test_drill_login_node_reboots(head, notebook, seen, place, name):
     assert len(before) == 1
     for process in psutil.Process().children():
         if process.pid == first.pid:
-            for each in [*process.children(), process]:
-                each.kill()
+            kill(*process.children(), process)
     assert standing(name) is Liveness.GONE
     with head(head="process", scheduler_cpu=None, scheduler_memory=None) as cluster:
         assert not isinstance(cluster, ConnectedCluster)

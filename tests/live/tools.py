@@ -7,6 +7,9 @@ import os
 import re
 import time
 import uuid
+from contextlib import suppress
+
+import psutil
 
 #: Seconds for which anything is waited for: on a busy cluster, jobs may take longer to start.
 PATIENCE = float(os.environ.get("JOBCLUSTERS_LIVE_PATIENCE") or 120)
@@ -19,6 +22,13 @@ def until(condition, seconds=PATIENCE, poll=0.1):
         assert time.monotonic() < deadline, f"what was waited for did not happen within {seconds:g} s"
         time.sleep(poll)
     return value
+
+
+def kill(*processes):
+    """Kill processes, but for those that have just ended, and the batch system's: OAR's commands run as its own user."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 class Seen:
