@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from jobclusters.jobs.record import JobRecord, job_of
@@ -76,7 +76,11 @@ class Observer:
         names = set[str]()
         while self._changed:  # other threads add to it meanwhile
             names.add(self._changed.pop())
-        self._describe(names)
+        try:
+            self._describe(names)
+        except BaseException:
+            self._changed.update(names)  # a job that isn't counted would be asked for anew
+            raise
         if len(self._known) + len(self.leaving) != len(self._records):  # of what is over no record says so
             self._describe((self._known.keys() | self.leaving.keys()) - self._records.keys())
 
@@ -104,23 +108,25 @@ class Observer:
         if len(jobs) > 2 * len(workers) + 100:  # most of these are gone
             jobs.clear()
 
-    def _describe(self, names: Iterable[str]) -> None:
-        """Describe these jobs anew."""
+    def _describe(self, names: Collection[str]) -> None:
+        """Describe these jobs anew; after an error all are as they were."""
+        records = [record for name in names if (record := self._records.get(name)) is not None]
+        leaving = {record.name: record for record in records if record.leaving}
+        known = {record.name: self._snapshot(record) for record in records if record.name not in leaving}
         gone, come = defaultdict[str, list[JobSnapshot]](list), defaultdict[str, list[JobSnapshot]](list)
         for name in names:
-            record, before, now = self._records.get(name), self._known.pop(name, None), None
-            self.leaving.pop(name, None)
-            if record is not None and record.leaving:
-                self.leaving[name] = record
-            elif record is not None:
-                now = self._known[name] = self._snapshot(record)
             group = name.rpartition("-")[0]
-            if before is not None:
-                gone[group].append(before)
-            if now is not None:
-                come[group].append(now)
-        for group in gone.keys() | come.keys():
-            self.censuses[group] = self.censuses[group].changed(gone[group], come[group])
+            if name in self._known:
+                gone[group].append(self._known[name])
+            if name in known:
+                come[group].append(known[name])
+        changed = {name: self.censuses[name].changed(gone[name], come[name]) for name in gone.keys() | come.keys()}
+        for name in names:
+            self._known.pop(name, None)
+            self.leaving.pop(name, None)
+        self._known.update(known)
+        self.leaving.update(leaving)
+        self.censuses.update(changed)
 
     def _snapshot(self, record: JobRecord) -> JobSnapshot:
         name, began = record.name, record.arrived_at is not None

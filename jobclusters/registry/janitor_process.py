@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from jobclusters.registry.journal import apply_messages, parsed
 
@@ -47,14 +48,16 @@ def follow_owner(prepare: Callable[[], object]) -> LeftBehind | None:
     """Follow the owner until it dies; give what it has reported, or None after its goodbye.
 
     Most deaths end the pipe; the others change this process's parent, as a forked child of the owner may hold the pipe.
-    ``prepare`` is called after :data:`IMPORT_DELAY`, unless the owner has died by then.
+    ``prepare`` is called after :data:`IMPORT_DELAY`, unless the owner has died by then, and again if it fails.
     """
     parent, began = os.getppid(), time.monotonic()
     left, rest, prepared = LeftBehind(), b"", False
     while os.getppid() == parent:
         if not prepared and time.monotonic() - began > IMPORT_DELAY:
-            prepare()
-            prepared = True
+            began = time.monotonic()
+            with suppress(Exception):  # a file system that fails now may not do so later
+                prepare()
+                prepared = True
         ready, _, _ = select.select([0], [], [], 1.0)
         if not ready:
             continue

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,3 +201,34 @@ def test_where_workers_start_slowly_the_walltime_counts_from_the_start_of_the_jo
     slow, quick = record("C-0", began_at=5.0, arrived_at=65.0), record("C-1", began_at=64.0, arrived_at=65.0)
     assert (slow.handover_at, slow.leaves_at) == (85.0, 100.0)
     assert (quick.handover_at, quick.leaves_at) == (130.0, 145.0)
+
+
+def test_an_error_loses_no_job_from_the_counts():
+    """A job that wasn't counted would be asked for anew."""
+
+    class Spec:
+        due = 80
+        broken = False
+
+        @property
+        def lifetime(self):
+            if self.broken:
+                raise OSError("no answer")
+            return None
+
+    spec = Spec()
+    records = {
+        f"C-{number}": JobRecord(f"C-{number}", number, spec, arrived_at=0.0, began_at=0.0) for number in range(3)
+    }
+    observer = Observer(records, list)
+    observer.look(1.0)
+    spec.broken = True
+    records["C-1"].status = JobStatus(JobState.RUNNING)
+    records["C-2"].leaving = True
+    with pytest.raises(OSError, match="no answer"):
+        observer.look(2.0)
+    assert (len(observer.censuses["C"]), len(observer.leaving)) == (3, 0)
+    spec.broken = False
+    observer.look(3.0)
+    census = observer.censuses["C"]
+    assert (len(census.waiting), len(census.starting), list(observer.leaving)) == (1, 1, ["C-2"])

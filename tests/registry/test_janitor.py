@@ -316,14 +316,16 @@ def test_a_janitor_that_waits_has_imported_next_to_nothing():
     assert {"dask", "yaml", "asyncio", "inspect", "jobclusters.dialects"}.isdisjoint(done.stdout.split())
 
 
-#: A janitor whose package is in another place, and which prints when it is prepared.
+#: A janitor whose package is in another place, at first out of reach, and which prints when it is prepared.
 ELSEWHERE = """
 import sys
 sys.path.insert(0, {place!r})
 from jobclusters.registry import janitor_process
 assert janitor_process.__file__.startswith({place!r})
-imports = janitor_process.prepare
+imports, tries = janitor_process.prepare, []
 def prepare(system):
+    tries.append(system)
+    if len(tries) == 1: raise OSError("the file server doesn't answer")
     imports(system)
     print("prepared", flush=True)
 janitor_process.IMPORT_DELAY, janitor_process.prepare = 0, prepare
