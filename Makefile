@@ -82,10 +82,10 @@ test-checkout:
 	ci/try-checkout demo test-fast $(if $(ARGS),ARGS='$(ARGS)')
 
 test:
-	MAKE=$(MAKE) ci/all-tests test-checkout test-notebook test-live
+	MAKE=$(MAKE) ci/all-tests test-live+test-checkout test-notebook
 
 drills:
-	ci/live-tests -s -k drill
+	ci/live-tests -k drill
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff format --check .

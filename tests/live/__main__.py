@@ -1,28 +1,31 @@
 """Runs the live tests in three parts, with pytest's options: ``python -m tests.live -k drill``.
 
-The long ones run beside the others; those that stop the batch system's daemon follow, alone.
+The long ones run beside the others; those that break the batch system follow, alone. JOBCLUSTERS_LIVE_TOGETHER=2 runs
+two files at the same time, where tests mostly wait for the batch system.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 
 #: pytest's exit status where nothing was selected.
 NOTHING = 5
+TOGETHER = ["-n", os.environ.get("JOBCLUSTERS_LIVE_TOGETHER") or "0", "--dist", "loadfile"]
 
 
-def part(marks, **how):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", marks, "tests/live", *sys.argv[1:]]
-    return subprocess.Popen(command, **how)
+def part(marks, *options, **how):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", marks, *options]
+    return subprocess.Popen([*command, "tests/live", *sys.argv[1:]], **how)
 
 
 def main():
     with tempfile.TemporaryFile("w+") as output:
         long = part("long", stdout=output, stderr=subprocess.STDOUT)
         try:
-            codes = [part("not long and not breaks").wait(), long.wait()]
+            codes = [part("not long and not breaks", *TOGETHER).wait(), long.wait()]
         finally:
             long.terminate()
             long.wait()

@@ -19,6 +19,8 @@ from .systems import SYSTEMS
 from .tools import PATIENCE, Drill, Messages, Seen, until
 
 WANTED = os.environ.get("JOBCLUSTERS_LIVE", "").replace(",", " ").split()
+#: Whether another version of the batch system runs all tests: modules are left out that say ``ONE_VERSION``.
+AGAIN = os.environ.get("JOBCLUSTERS_LIVE_AGAIN", "")
 #: The socket of ci/slurm-docker/levers: tests may break the cluster, and know how it is made.
 LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
 
@@ -26,7 +28,7 @@ LEVERS = os.environ.get("JOBCLUSTERS_LIVE_LEVERS", "")
 def pytest_configure(config):
     config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
     config.addinivalue_line("markers", "queues: needs queues, which not every batch system has")
-    config.addinivalue_line("markers", "breaks: stops the batch system's daemon for a while")
+    config.addinivalue_line("markers", "breaks: stops the daemon or nodes for a while, or takes all nodes")
     config.addinivalue_line("markers", "long: takes minutes, mostly of waiting, on nodes that no other test uses")
 
 
@@ -42,14 +44,23 @@ def pytest_collection_modifyitems(items):
         if here in item.path.parents:
             item.add_marker(pytest.mark.live)
             item.add_marker(pytest.mark.timeout(5 * PATIENCE))
-            if "daemon" in item.fixturenames:
+            if {"daemon", "on_nodes"} & {*item.fixturenames}:
                 item.add_marker(pytest.mark.breaks)
     items[:] = [item for item in items if here not in item.path.parents or _asked_for(item)]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show what the drills found."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if name == "drill":
+                    terminalreporter.write_line(value)
+
+
 def _asked_for(item):
     name = item.callspec.params["system"]  # not a text if there is none to run it on
-    if name not in WANTED:
+    if name not in WANTED or (AGAIN and getattr(item.module, "ONE_VERSION", False)):
         return False
     ours = "lever" in item.fixturenames or item.get_closest_marker("containers")
     gpus = "gpus" in item.fixturenames
@@ -82,15 +93,12 @@ def gpus(system):
 @pytest.fixture
 def shared(system, monkeypatch):
     """A directory that the nodes see, as the working directory."""
-    base = Path(system.setting("DIR", Path.home() / "jobclusters-live"))
-    path = base / f"{system.name}-{time.time_ns()}"
+    path = Path(system.setting("DIR", Path.home()), f"jobclusters-live-{system.name}-{time.time_ns()}")
     path.mkdir(parents=True)
     monkeypatch.chdir(path)
     yield path
     monkeypatch.undo()
     until(lambda: shutil.rmtree(path, ignore_errors=True) or not path.exists())  # a job may still write
-    if not any(base.iterdir()):
-        base.rmdir()
 
 
 @pytest.fixture
@@ -132,8 +140,9 @@ def look(system):
 
 
 @pytest.fixture
-def drill(request):
-    return Drill(request.node.name.removeprefix("test_drill_").replace("_", " "))
+def drill(request, record_property):
+    name = request.node.name.removeprefix("test_drill_").replace("_", " ")
+    return Drill(name, lambda found: record_property("drill", found))
 
 
 @pytest.fixture

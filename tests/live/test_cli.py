@@ -15,8 +15,9 @@ import pytest
 import jobclusters
 from jobclusters.registry.files import ORDER, SECURITY
 
-from .tools import PATIENCE, kill, until
+from .tools import PATIENCE, heads, kill, until
 
+ONE_VERSION = True
 #: What the doctor's jobs are called.
 NAME = "doctor"
 
@@ -269,11 +270,11 @@ def test_drill_a_start_that_fails_says_why(system, cluster, why):
     until(lambda: not cluster.living())
 
 
-def test_drill_cleanup_after_all_that_could_have_is_killed(system, cluster):
+def test_drill_cleanup_after_all_that_could_have_is_killed(system, cluster, home):
     held = cluster(scheduler_cpu=None, scheduler_memory=None, job_extra_directives=list(system.held))
     output_of("start", "cli", "--head", "detached", "--jobs", "2", *held)
     until(lambda: len(cluster.living()) == 2)
-    (head,) = [each for each in psutil.process_iter(["cmdline"]) if "jobclusters.head" in (each.info["cmdline"] or ())]
+    (head,) = heads(home)
     kill(*head.children(recursive=True), head)  # the janitor before, that would clear away
     psutil.wait_procs([head])
     assert len(cluster.living()) == 2

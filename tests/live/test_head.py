@@ -24,8 +24,9 @@ from jobclusters.registry.names import directory, names
 from jobclusters.registry.record import SILENCE_TIMEOUT, Liveness, Phase
 
 from .systems import call
-from .tools import PATIENCE, kill, until
+from .tools import PATIENCE, heads, kill, until
 
+ONE_VERSION = True
 #: Seconds within which everything of a dead head is gone.
 MINUTE = 60
 
@@ -38,15 +39,7 @@ def place(shared):
         yield path
         left = [file.name for file in path.rglob("*") if file.suffix == ".pem" or file.name in (ORDER, SECURITY)]
         assert left == []
-    until(lambda: not any("jobclusters.head" in line for line in _mine()))
-
-
-def _mine():
-    """Give the command lines of my processes on this machine."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.uids().real == os.getuid() and process.status() != psutil.STATUS_ZOMBIE:
-                yield " ".join(process.cmdline())
+    until(lambda: not heads(path))
 
 
 class Named:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from jobclusters.registry import liveness
 from jobclusters.registry.names import directory
 from jobclusters.registry.record import Liveness
@@ -11,6 +13,7 @@ from jobclusters.registry.record import Liveness
 from .test_head import _held, head, name, place, seen, standing  # noqa: F401 -- fixtures
 from .tools import PATIENCE, until
 
+pytestmark = pytest.mark.breaks
 ONLY = "slurm"  # Grid Engine doesn't tell that a job ended with its node
 
 

@@ -32,6 +32,7 @@ def test_a_job_that_is_deleted_says_by_whom(system, make, look):
 
 
 @pytest.mark.containers
+@pytest.mark.breaks
 def test_drill_preemption(make, look, drill):
     """A job that gives way is warned, and hands over."""
     spot = make(queue="besteffort", worker_is_spot=True, **WHOLE_NODE)

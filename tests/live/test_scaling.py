@@ -8,6 +8,8 @@ from distributed import Client, Event, wait
 
 from .tools import PATIENCE, until
 
+ONE_VERSION = True
+
 
 def submitted(cluster):
     return sum(step.decision.submit for step in cluster.history)

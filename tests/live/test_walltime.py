@@ -10,6 +10,7 @@ from distributed import Client
 from .tools import PATIENCE, hold_results
 
 ONLY = "slurm"
+ONE_VERSION = True
 
 
 @pytest.mark.containers

@@ -16,12 +16,15 @@ PATIENCE = float(os.environ.get("JOBCLUSTERS_LIVE_PATIENCE") or 120)
 
 
 def until(condition, seconds=PATIENCE, poll=0.1):
-    """Wait for a condition, and fail if it doesn't come."""
+    """Wait for a condition, and fail if it doesn't come. What takes long to look at is looked at less often."""
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"what was waited for did not happen within {seconds:g} s"
-        time.sleep(poll)
-    return value
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
+        now = time.monotonic()
+        assert now < deadline, f"what was waited for did not happen within {seconds:g} s"
+        time.sleep(max(poll, 5 * (now - began)))
 
 
 def kill(*processes):
@@ -29,6 +32,15 @@ def kill(*processes):
     for process in processes:
         with suppress(psutil.Error):
             process.kill()
+
+
+def heads(place):
+    """Give the processes on this machine that are heads of clusters noted there."""
+    return [process for process in psutil.process_iter(["cmdline"]) if _is_head(process.info["cmdline"] or (), place)]
+
+
+def _is_head(words, place):
+    return "jobclusters.head" in words and any(word.startswith(f"{place}/") for word in words)
 
 
 class Seen:
@@ -67,17 +79,18 @@ def _number(job_id):
 
 
 class Drill:
-    """Counts what a drill found, prints it, and fails if anything was duplicated, orphaned or lost."""
+    """Counts what a drill found, notes it, and fails if anything was duplicated, orphaned or lost."""
 
-    def __init__(self, name):
+    def __init__(self, name, note):
         self.name = name
+        self._note = note
 
     def report(self, seen, *, asked, extra=0, lost=0):
         """Look once all is over; ``extra`` jobs, at most, replaced others."""
         orphaned, ever = len(seen.living()), len(seen.ever())
         duplicated = max(0, ever - asked - extra)
-        print(
-            f"\ndrill {self.name}: asked {asked}, seen {ever},"
+        self._note(
+            f"drill {self.name}: asked {asked}, seen {ever},"
             f" duplicated {duplicated}, orphaned {orphaned}, results lost {lost}"
         )
         assert (duplicated, orphaned, lost) == (0, 0, 0)
