@@ -239,8 +239,7 @@ def test_only_a_few_commands_run_at_once(tmp_path):
         running = [asyncio.ensure_future(shell.run(argv, timeout=PATIENCE)) for argv in argvs]
         for ended in range(count):
             expected = min(ended + shell.MOST_COMMANDS, count)
-            while len(began()) < expected:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, lambda expected=expected: len(began()) >= expected)
             for _ in range(20):  # whatever could start by now has its turn
                 await asyncio.sleep(0)
             assert len(starts) == expected

@@ -16,6 +16,7 @@ from jobclusters.jobs import submitter as module
 from jobclusters.jobs.record import JobRecord
 from jobclusters.jobs.submitter import SUBMITTED_AT_ONCE, Submitter
 from jobclusters.state import JobState, JobStatus
+from tests.jobs.test_poller import happens
 
 SLURM = DIALECTS["slurm"]
 
@@ -82,11 +83,6 @@ def jobs(count, first=0, **more):
 def tell(story):
     """Run a story on an event loop."""
     asyncio.run(asyncio.wait_for(story(), 60))
-
-
-async def happens(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 def test_what_a_limit_holds_back_is_not_submitted_while_the_cluster_closes():
