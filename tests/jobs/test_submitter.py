@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobclusters.batch.commands import BatchCommands
 from jobclusters.config import settings
 from jobclusters.config.resolve import resolve
 from jobclusters.dialects import DIALECTS
@@ -232,5 +233,44 @@ def test_a_full_queue_that_keeps_a_command_waiting_is_a_limit_unless_the_jobs_ha
         assert list(submitter.waiting) == held == ([] if came else records[2:])
         assert "temporarily unable" in submitter.held_back or came
         assert queue.asked == ([4] if came else [4, 2, 2, 1])
+
+    tell(story)
+
+
+SBATCH = """#!/bin/sh
+cat >/dev/null
+case "$* $(ls)" in
+  *--array*|*taken*)
+    echo "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying" >&2
+    echo "sbatch: error: Batch job submission failed: Resource temporarily unavailable" >&2
+    exit 1;;
+esac
+touch taken
+echo 7
+"""
+
+
+def test_where_slurms_own_queue_is_full_what_fits_is_there_and_the_rest_is_held_back(tmp_path, monkeypatch):
+    """With sbatch's own words, as it prints them after two minutes: at MaxJobCount jobs of all users."""
+    monkeypatch.setattr(module, "LOOKUP_INTERVAL", (0.0, 0.0))
+    for name, text in {"sbatch": SBATCH, "squeue": "#!/bin/sh\n"}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    records, owner = jobs(4), Quiet()
+
+    async def story():
+        submitter = Submitter(BatchCommands(SLURM), lambda spec: "#!/bin/sh\n", owner, owner, "t")
+        submitter.submit(records)
+        await submitter.settle()
+        assert [record.job_id for record in records] == ["7", None, None, None]
+        assert list(submitter.waiting) == records[1:]
+        assert "Slurm temporarily unable to accept job" in submitter.held_back
+        (tmp_path / "taken").unlink()
+        submitter._submit_waiting()
+        await submitter.settle()
+        assert len(submitter.waiting) == 2
+        assert owner.gone == []
 
     tell(story)
