@@ -1,7 +1,8 @@
 """A thousand jobs, and ten thousand: commands, gaps of the event loop, memory, and what it costs to watch them.
 
 On a scripted batch system whose commands cost next to nothing, with a Dask scheduler that holds a worker for each job,
-but without workers' processes. Times are this process's CPU time, which other processes of a busy machine don't add to.
+but without workers' processes. Times are this process's CPU time, which other processes of a busy machine don't add to;
+gaps are the event loop's thread's: where a thread of ours works beside it, Python lets that wait for 5 ms at most.
 Prints a Markdown table, and the same for the last number of jobs as a multiple of the first.
 
     python -m benchmarks.thousands [N ...]
@@ -14,6 +15,7 @@ import gc
 import os
 import sys
 import tempfile
+import threading
 import time
 import tracemalloc
 from collections import Counter
@@ -29,6 +31,7 @@ from distributed.scheduler import WorkerState
 
 import jobclusters
 from benchmarks.jobs import KEYWORDS, install, when
+from jobclusters.head.registration import IDLE_INTERVAL
 from jobclusters.jobs.observer import MOST_STALE
 from jobclusters.jobs.poller import REST_INTERVAL
 from jobclusters.jobs.pool import RENEWAL_INTERVAL
@@ -42,16 +45,19 @@ ROWS = (
     "longest gap, cancelling, ms",
     "longest garbage collection, ms",
     "memory of a job, kB",
+    "cluster.jobs, ms",
+    "the cluster's repr, ms",
     "a decision while tasks start and end, ms",
     "a decision at rest, ms",
     "a renewal, ms",
+    "a look whether it is used, ms",
     "a poll, ms",
     "watching at rest, % of a core",
 )
 
 
 class Collector:
-    """Adds up the CPU time of Python's garbage collector, and keeps its longest run.
+    """Adds up the CPU time of Python's garbage collector in this thread, and keeps its longest run in any.
 
     That goes through all that Dask's scheduler holds, whatever we do: it is told apart from our own gaps.
     """
@@ -59,14 +65,16 @@ class Collector:
     def __init__(self) -> None:
         self.seconds = self.longest = 0.0
         self._began = 0.0
+        self._thread = threading.get_ident()
         gc.callbacks.append(self._note)
 
     def _note(self, phase: str, _: object) -> None:
-        now = time.process_time()
+        now = time.thread_time()
         if phase == "start":
             self._began = now
         else:
-            self.seconds += now - self._began
+            if threading.get_ident() == self._thread:
+                self.seconds += now - self._began
             self.longest = max(self.longest, now - self._began)
 
 
@@ -91,10 +99,10 @@ class Watch:
             return await real(*args, **keywords)
 
         async def tick() -> None:
-            last = time.process_time() - COLLECTOR.seconds
+            last = time.thread_time() - COLLECTOR.seconds
             while True:
                 await asyncio.sleep(0.001)
-                now = time.process_time() - COLLECTOR.seconds
+                now = time.thread_time() - COLLECTOR.seconds
                 self.gap = max(self.gap, now - last)
                 last = now
 
@@ -178,6 +186,8 @@ async def measure(count: int, directory: Path, *, memory: bool) -> tuple[float, 
             tracemalloc.stop()
         renewal = await timed(pool.renew)
         polling = await timed(pool._poller.poll)  # noqa: SLF001
+        looking = await timed(cluster.activity)
+        shown = await timed(lambda: cluster.jobs and None), await timed(lambda: repr(cluster) and None)
         scaler = cluster.adapt(minimum_jobs=count, maximum_jobs=count, interval="1h")
         deciding = await timed(scaler.adapt)
 
@@ -195,9 +205,21 @@ async def measure(count: int, directory: Path, *, memory: bool) -> tuple[float, 
     if memory:
         return (held / 1000,)
     looks = (working - deciding) / 10 / MOST_STALE
-    rest = looks + deciding / 10 + renewal / 10 / RENEWAL_INTERVAL + polling / 10 / REST_INTERVAL
+    rest = looks + deciding / 10 + renewal / 10 / RENEWAL_INTERVAL + looking / 10 / IDLE_INTERVAL
+    rest += polling / 10 / REST_INTERVAL
     gaps = (1000 * each.gap for each in (submit, poll, cancel))
-    return submit.processes["sbatch"], cancel.processes["scancel"], *gaps, working, deciding, renewal, polling, rest
+    return (
+        submit.processes["sbatch"],
+        cancel.processes["scancel"],
+        *gaps,
+        *shown,
+        working,
+        deciding,
+        renewal,
+        looking,
+        polling,
+        rest,
+    )
 
 
 def main() -> None:

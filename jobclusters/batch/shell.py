@@ -29,6 +29,9 @@ LARGEST_OUTPUT = 400 * 2**20
 #: Bytes from which on output is decoded in a thread.
 LARGE_OUTPUT = 2**18
 
+#: Bytes of a killed command's error messages that are kept: it may have told why it takes so long.
+MOST_SAID = 1000
+
 #: Commands that could not be killed: setuid ones can't, nor can those that hang in the kernel.
 _unkilled: list[_Unkilled] = []
 
@@ -129,6 +132,8 @@ async def run(
         finally:
             await _clear_up(argv[0], transport, output)
     if why:
+        if said := b"".join(output.chunks[2])[-MOST_SAID:].decode(errors="replace").strip():
+            why = f"{why}; it printed: {said}"
         logger.debug("%s: %s", shlex.join(argv), why)
         return Reply(tuple(argv), None, err=why)
     if output.size > LARGE_OUTPUT:

@@ -36,7 +36,7 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
         #: By group: the need, and whether there was work, as the newest step of the history has them.
         self._noted: dict[str, tuple[int, bool]] = {}
         self._unclaimed = 0
-        self._deciding = False
+        self._deciding = self._stopped = False
         self._guard = Guard("Scaling with the work")
         self._guards: dict[str, Guard] = {}
         scaled = [(g.policy, g.spec.processes) for g in cluster.groups.values() if g.policy is not None]
@@ -54,12 +54,19 @@ class QueueAdaptive(Adaptive):  # type: ignore[misc]
         """Decide for each group, and do it; what fails is tried again the next time."""
         if self._deciding or self.cluster.scheduler is None:
             return
-        self._deciding = True
+        self._deciding, self._stopped = True, False
         try:
             with self._guard:
-                self._adapt()
+                await self.cluster.pool.look()
+                if not self._stopped and self.cluster.scheduler is not None:
+                    self._adapt()
         finally:
             self._deciding = False
+
+    def stop(self, *reason: Any, **more: Any) -> None:
+        """Decide no more, also if the jobs are being looked at for a decision."""
+        self._stopped = True
+        super().stop(*reason, **more)
 
     def _adapt(self) -> None:
         groups, scheduler = dict(self.cluster.groups), self.cluster.scheduler

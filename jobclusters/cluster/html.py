@@ -61,6 +61,8 @@ def headline(jobs: Mapping[str, JobStatus]) -> str:
     return counts(jobs, (*ORDER, *(state for state in JobState if state.ended)))
 
 
+_NUMBERS = re.compile("[0-9]+")
+
 #: Of the table of jobs.
 HEADS = ("Job", "State", "Reason", "Node", "Time left", "Workers")
 
@@ -87,9 +89,9 @@ def job_rows(jobs: Mapping[str, JobStatus], now: datetime) -> tuple[list[list[st
     return [_job_row(job_id, job, now) for job_id, job in shown], len(jobs) - len(shown)
 
 
-def _by_number(job_id: str) -> list[tuple[int, str]]:
+def _by_number(job_id: str) -> list[int]:
     """Order ids as people count: 12_10 comes after 12_9."""
-    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", job_id) if part]
+    return [int(number) for number in _NUMBERS.findall(job_id)]
 
 
 def _job_row(job_id: str, job: JobStatus, now: datetime) -> list[str]:

@@ -58,6 +58,9 @@ from jobclusters.state import JobState
 
 logger = logging.getLogger(__name__)
 
+#: States of jobs whose workers may come.
+_EXPECTED = (JobState.PENDING, JobState.UNKNOWN)
+
 #: Seconds for the scheduler's goodbye to its workers.
 GOODBYE_TIMEOUT = 10.0
 
@@ -476,14 +479,13 @@ class JobCluster(ClusterBase, JobQueueCluster):  # type: ignore[misc]
 
     def activity(self) -> Activity:
         """Measure how the cluster is used."""
-        scheduler, jobs = self.scheduler, self.pool.wanted()
-        tasks = sum(len(worker.processing) for worker in scheduler.workers.values())
+        scheduler, pool = self.scheduler, self.pool
         return Activity(
-            tasks=tasks + len(scheduler.queued) + len(scheduler.unrunnable),
+            tasks=pool.count_tasks() + len(scheduler.queued) + len(scheduler.unrunnable),
             transitions=scheduler.transition_counter,
             workers=len(scheduler.workers),
-            expected=sum(job.status.state in (JobState.PENDING, JobState.UNKNOWN) for job in jobs),
-            supplied=bool(jobs) or any(group.policy is not None for group in self.groups.values()),
+            expected=not scheduler.workers and any(job.status.state in _EXPECTED for job in pool.iter_wanted()),
+            supplied=any(pool.iter_wanted()) or any(group.policy is not None for group in self.groups.values()),
             clients=sum(name != "fire-and-forget" for name in scheduler.clients),
         )
 

@@ -617,7 +617,7 @@ class Dialect(ABC):
         """Make the error for the reply of a failed command."""
         if self.unanswered(reply):
             return Unavailable(reply.sentence())
-        if any(words in reply.words for words in self.limit_words):
+        if self.is_limit(reply.words):
             return SubmitLimit(reply.sentence())
         if long := _LONG_NAME.search(reply.words):
             most = int(long["below"]) - 1 if long["below"] else int(long["most"] or _SHORT_NAME)
@@ -625,6 +625,10 @@ class Dialect(ABC):
         if not any(words in reply.words for words in self.array_words) and _NO_ARRAYS.search(reply.words):
             return NoArrays(reply.sentence())
         return Refused(reply.sentence())
+
+    def is_limit(self, words: str) -> bool:
+        """Tell whether a refusal means "too many jobs"."""
+        return any(each in words for each in self.limit_words)
 
     def unanswered(self, reply: Reply) -> bool:
         """Tell whether a command failed without an answer: by an outage, or as it was run too often."""

@@ -218,7 +218,9 @@ class Slurm(Dialect):
         }
     )
     inside_job_variables = ("SLURM_JOB_ID",)
-    limit_words = ("SubmitJob",)  # QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit, ...
+    # QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit, ...; then what sbatch writes before it tries again for two
+    # minutes, where the queue of all users is full (MaxJobCount). Whether it got through then has to be looked up.
+    limit_words = ("SubmitJob", "temporarily unable to accept job", "job queue full")
     array_words = ("Invalid job array specification",)
     never = NEVER
     # "No error" means that sbatch can't resolve the controller's name.

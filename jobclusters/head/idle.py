@@ -27,7 +27,7 @@ class Activity:
     workers
         Registered ones.
     expected
-        Jobs pending in the queue.
+        Whether jobs are pending in the queue; of no account once there are workers.
     clients
         Connected ones.
     supplied
@@ -37,7 +37,7 @@ class Activity:
     tasks: int = 0
     transitions: int = 0
     workers: int = 0
-    expected: int = 0
+    expected: bool = False
     clients: int = 0
     supplied: bool = True
 

@@ -68,21 +68,27 @@ class Observer:
         record.notice = self._changed.add
         self._changed.add(record.name)
 
-    def look(self, now: float) -> None:
-        """Look at all jobs, at a moment in seconds of the event loop's clock."""
+    def look(self, now: float, most: int | None = None) -> bool:
+        """Look at the jobs, at a moment in seconds of the event loop's clock; tell whether at all that have changed.
+
+        ``most`` is how many of these are described; the others are with the next look.
+        """
         if now != self._looked and ((news := self._news()) != self._last_news or now - self._looked >= MOST_STALE):
             self._looked, self._last_news = now, news
             self._look_at_workers(now)
         names = set[str]()
-        while self._changed:  # other threads add to it meanwhile
+        while self._changed and len(names) != most:  # other threads add to it meanwhile
             names.add(self._changed.pop())
         try:
             self._describe(names)
         except BaseException:
             self._changed.update(names)  # a job that isn't counted would be asked for anew
             raise
+        if self._changed:
+            return False
         if len(self._known) + len(self.leaving) != len(self._records):  # of what is over no record says so
             self._describe((self._known.keys() | self.leaving.keys()) - self._records.keys())
+        return True
 
     def _look_at_workers(self, now: float) -> None:
         """Note which jobs' workers do something else than before."""
@@ -110,16 +116,19 @@ class Observer:
 
     def _describe(self, names: Collection[str]) -> None:
         """Describe these jobs anew; after an error all are as they were."""
-        records = [record for name in names if (record := self._records.get(name)) is not None]
-        leaving = {record.name: record for record in records if record.leaving}
-        known = {record.name: self._snapshot(record) for record in records if record.name not in leaving}
+        leaving, known = dict[str, JobRecord](), dict[str, JobSnapshot]()
         gone, come = defaultdict[str, list[JobSnapshot]](list), defaultdict[str, list[JobSnapshot]](list)
         for name in names:
-            group = name.rpartition("-")[0]
-            if name in self._known:
-                gone[group].append(self._known[name])
-            if name in known:
-                come[group].append(known[name])
+            record, before, group = self._records.get(name), self._known.get(name), name.rpartition("-")[0]
+            if before is not None:
+                gone[group].append(before)
+            if record is None:
+                continue
+            if record.leaving:
+                leaving[name] = record
+            else:
+                known[name] = now = self._snapshot(record)
+                come[group].append(now)
         changed = {name: self.censuses[name].changed(gone[name], come[name]) for name in gone.keys() | come.keys()}
         for name in names:
             self._known.pop(name, None)

@@ -7,11 +7,12 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from jobclusters.errors import QueueError, describe
 from jobclusters.guard import Guard
-from jobclusters.jobs.record import ABSENCES, JobRecord
+from jobclusters.jobs.record import ABSENCES, JobRecord, walltime_end
 from jobclusters.jobs.submitter import Submitter
 from jobclusters.state import JobState, JobStatus
 
@@ -77,6 +78,7 @@ class Poller:
         self._absent_after = absent_after
         #: Absent jobs whose end was looked up.
         self._looked_up: set[JobRecord] = set()
+        self._alike = _Alike()
         self._guard = Guard("Polling the jobs")
         self._looking_up = Guard("Looking up how jobs ended", "they count as ended all the same")
         self._lost_since: dict[str, float] = {}
@@ -169,6 +171,7 @@ class Poller:
                 fault = error
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
+        self._alike.clear()
         ended += await self._look_up_absent(followed)
         gone = [record for record in ended if not record.leaving]
         await self._explain(gone)
@@ -215,7 +218,8 @@ class Poller:
         ran = not count and record.arrived_at is not None and record.arrived_at < asked_at
         again = _requeued(record.status, status) or (ran and status.state is JobState.PENDING)
         restarts = max(status.restarts, record.status.restarts + again)
-        status = replace(status, restarts=restarts, workers=count)
+        ends = walltime_end(status.state, status.started, record.spec.walltime)
+        status = self._alike.completed(status, restarts, count, ends)
         if status != record.status:  # the same object says that nothing has changed
             record.status = status
         if count and status.node and record.worked_on != status.node:
@@ -280,6 +284,25 @@ class Poller:
         failed = [record for record in records if record.status.state is not JobState.COMPLETED]
         for record in failed[:MOST_LOOKED_UP]:
             await self._look_up(record)
+
+
+class _Alike:
+    """Completes the states of an answer; jobs of the same one share an object, as there may be thousands."""
+
+    def __init__(self) -> None:
+        #: By what they are made of; the state is kept with them, as another object could have its identity later.
+        self._known: dict[tuple[object, ...], tuple[JobStatus, JobStatus]] = {}
+
+    def completed(self, status: JobStatus, restarts: int, workers: int, ends: datetime | None) -> JobStatus:
+        """Add what the answer doesn't hold."""
+        made_of = id(status), restarts, workers, ends
+        if made_of not in self._known:
+            self._known[made_of] = status, replace(status, restarts=restarts, workers=workers, ends=ends)
+        return self._known[made_of][1]
+
+    def clear(self) -> None:
+        """Forget what is made of an answer that has been read."""
+        self._known.clear()
 
 
 def _requeued(before: JobStatus, now: JobStatus) -> bool:

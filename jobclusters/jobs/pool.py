@@ -11,9 +11,10 @@ import math
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from jobclusters.batch.base import BatchSystem
@@ -44,8 +45,9 @@ logger = logging.getLogger(__name__)
 #: Ended jobs that are remembered.
 MOST_ENDED_JOBS = 1000
 
-#: Workers taken out of the scheduler without a pause.
+#: Workers taken out of the scheduler, and jobs described for those who decide, without a pause.
 REMOVED_AT_ONCE = 20
+DESCRIBED_AT_ONCE = 1000
 
 #: Seconds between two looks at what is used, and at jobs whose walltime ends.
 RENEWAL_INTERVAL = 2.0
@@ -121,6 +123,7 @@ class JobPool:
         self._poller = Poller(self._submitter, self, lost_after, absent_after)
         self._arrivals = 0
         self._observer = Observer(self.records, self._view.workers, lambda: (self._view.news, self._arrivals))
+        self._looking = asyncio.Lock()
         self._retirement = Retirement(self._view, lambda: self._submitter.closing)
         self._meter = Meter()
         self._waits: defaultdict[str | None, Waits] = defaultdict(Waits)
@@ -306,7 +309,11 @@ class JobPool:
 
     def wanted(self) -> list[JobRecord]:
         """List the jobs that there should be."""
-        return [record for record in list(self.records.values()) if not record.leaving]
+        return list(self.iter_wanted())
+
+    def iter_wanted(self) -> Iterator[JobRecord]:
+        """Go through the jobs that there should be, which takes no time where the first ones say enough."""
+        return (record for record in list(self.records.values()) if not record.leaving)
 
     def requested(self) -> list[JobRecord]:
         """List those of them that the submitter has got."""
@@ -319,24 +326,29 @@ class JobPool:
 
     def jobs(self) -> dict[str, JobStatus]:
         """Give the state of each job, those that ended included, by id; by name before there is an id."""
-        counts = self.count_workers()
+        counts, now = self.count_workers(), datetime.now()
         past = {job_id: record.status for job_id, record in list(self._past.items())}
-        live = sorted(self.records.values(), key=lambda record: record.number)
-        return past | {r.job_id or r.name: self._status(r, counts[r.name]) for r in live}
+        live = sorted(self.records.values(), key=attrgetter("number"))
+        return past | {r.job_id or r.name: self._status(r, counts.get(r.name, 0), now) for r in live}
 
-    def _status(self, record: JobRecord, workers: int) -> JobStatus:
+    def _status(self, record: JobRecord, workers: int, now: datetime) -> JobStatus:
         """Add what only we know to what the batch system says of a job."""
-        since = None if record.arrived_at is None else time.monotonic() - record.arrived_at
         status = record.status
         if workers and status.state is JobState.PENDING:  # the last answer is older than they are
             status = replace(status, state=JobState.RUNNING, reason="", estimated_start=None)
-        return replace(status, workers=workers, ends=record.walltime_ends_at(since, datetime.now()))
+        ends = status.ends
+        if ends is None and status.state is JobState.RUNNING:
+            since = None if record.arrived_at is None else time.monotonic() - record.arrived_at
+            ends = record.walltime_ends_at(since, now)
+        if workers == status.workers and ends is status.ends:  # so it is of most, and there may be thousands
+            return status
+        return replace(status, workers=workers, ends=ends)
 
     def summary(self) -> str:
         """Count the jobs by state, with what keeps them: ``7 running, 3 pending: QOSMaxCpuPerUserLimit``."""
         held_back = self._submitter.waiting
-        records, counts = self.wanted(), self.count_workers()
-        live = [self._status(record, counts[record.name]) for record in records if record not in held_back]
+        records, counts, now = self.wanted(), self.count_workers(), datetime.now()
+        live = [self._status(record, counts.get(record.name, 0), now) for record in records if record not in held_back]
         by_state = Counter(status.state for status in live)
         reasons = Counter(s.reason for s in live if s.state is JobState.PENDING and s.reason)
         order = (JobState.RUNNING, JobState.COMPLETING, JobState.UNKNOWN, JobState.PENDING)
@@ -378,6 +390,10 @@ class JobPool:
         """Count the registered workers of each job."""
         return self._view.count(self.records)
 
+    def count_tasks(self) -> int:
+        """Count the tasks that workers have."""
+        return sum(len(worker.processing) for worker in self._view.workers())
+
     def worker_names(self) -> set[str]:
         """Give the names of the workers that are registered at this moment."""
         return {worker.name for worker in self._view.workers()}
@@ -406,9 +422,21 @@ class JobPool:
                 ages.setdefault(record.spec.queue, []).append(now - record.asked_at)
         self._ages = ages
 
-    def _look(self, now: float) -> None:
+    async def look(self) -> None:
+        """Look at the jobs that have changed, some at a time: thousands at once would hold up Dask's scheduler.
+
+        Whoever needs a census meanwhile looks at all that are left.
+        """
+        async with self._looking:
+            now = time.monotonic()
+            while True:
+                if self._look(now, DESCRIBED_AT_ONCE):
+                    return
+                await asyncio.sleep(0)
+
+    def _look(self, now: float, most: int | None = None) -> bool:
         with self._lock:
-            self._observer.look(now)
+            return self._observer.look(now, most)
 
     def expected_wait(self, queue: str | None) -> float:
         """Give the seconds after which a job that is asked for now may have its workers."""
@@ -427,7 +455,7 @@ class JobPool:
     def _lasting(self, group: Group) -> list[JobRecord]:
         """List the jobs that won't have left, their walltime over, when a new one could start."""
         soon = time.monotonic() + self.expected_wait(group.spec.queue)
-        return [each for each in self.members(group) if each.handover_at is None or each.handover_at > soon]
+        return [each for each in self.members(group) if (end := each.handover_at) is None or end > soon]
 
     def _victims(self, group: Group) -> list[str]:
         """Name the jobs of a group in the order in which they go."""
@@ -460,6 +488,7 @@ class JobPool:
         while True:
             await asyncio.sleep(RENEWAL_INTERVAL)
             with self._renewing:
+                await self.look()
                 self.renew()
 
     def renew(self) -> None:
@@ -564,6 +593,8 @@ class JobPool:
         """Remember a job that is over, or never was."""
         with self._lock:
             self.records.pop(record.name, None)
+        if record.status.ends is not None:
+            record.status = replace(record.status, ends=None)
         if record.job_id is not None:
             self._past[record.job_id] = record
         while len(self._past) > MOST_ENDED_JOBS:

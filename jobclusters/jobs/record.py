@@ -24,6 +24,10 @@ ABSENCES = 2
 UNSEEN = 3
 
 
+#: Of a job that nothing is known of yet: one object for all, as thousands may be asked for at once.
+NOT_SUBMITTED = JobStatus(JobState.PENDING, reason="not submitted yet")
+
+
 @dataclass(eq=False)
 class JobRecord:
     """One job, from the wish to its end.
@@ -76,7 +80,7 @@ class JobRecord:
     spec: JobSpec
     job_id: str | None = None
     job_name: str = ""
-    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING, reason="not submitted yet"))
+    status: JobStatus = NOT_SUBMITTED
     had_worker: bool = False
     run: int = 0
     ahead: int = 0
@@ -111,14 +115,16 @@ class JobRecord:
     @property
     def handover_at(self) -> float | None:
         """From when on it hands over, as its walltime ends; None if that isn't known."""
-        return None if self._start is None or self.spec.due is None else self._start + self.spec.due
+        start = self._start
+        return None if start is None or self.spec.due is None else start + self.spec.due
 
     @property
     def leaves_at(self) -> float | None:
         """When its first worker may leave by itself, as its walltime ends; None if that isn't known."""
-        if self._start is None or self.spec.lifetime is None:
+        start = self._start
+        if start is None or self.spec.lifetime is None:
             return None
-        return self._start + self.spec.lifetime - self.spec.lifetime_stagger
+        return start + self.spec.lifetime - self.spec.lifetime_stagger
 
     @property
     def _start(self) -> float | None:
@@ -187,14 +193,19 @@ class JobRecord:
         ``since_arrival`` are the seconds since its first worker registered: where the batch system doesn't date a job's
         start, that is the best there is; the job began a moment before.
         """
-        walltime, started = self.spec.walltime, self.status.started
-        if self.status.state is not JobState.RUNNING or walltime is None or walltime == UNLIMITED:
-            return None
+        started = self.status.started
         if started is None and since_arrival is not None:
             started = now - timedelta(seconds=since_arrival)
-        with suppress(OverflowError):  # a walltime beyond the calendar is none
-            return None if started is None else started + walltime
+        return walltime_end(self.status.state, started, self.spec.walltime)
+
+
+def walltime_end(state: JobState, started: datetime | None, walltime: timedelta | None) -> datetime | None:
+    """Tell when the walltime of a job in a state is over; None if that isn't known."""
+    if state is not JobState.RUNNING or started is None or walltime is None or walltime == UNLIMITED:
         return None
+    with suppress(OverflowError):  # a walltime beyond the calendar is none
+        return started + walltime
+    return None
 
 
 class _Decisive:

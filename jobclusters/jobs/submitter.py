@@ -54,7 +54,8 @@ async def submit_for_sure(
     Raises
     ------
     Refused
-        If the batch system refuses, or the cluster was to close before there was an answer.
+        If the batch system refuses, or the cluster was to close before there was an answer. It is a SubmitLimit if the
+        command gave up, or was given up, as there was no room for the jobs, and there are none.
     Unavailable
         If it isn't known at the end whether the jobs exist.
     """
@@ -78,6 +79,8 @@ async def submit_for_sure(
             return found
         if closing():
             raise Refused("the cluster was closed before the batch system answered")
+        if isinstance(reason, Unavailable) and batch_system.dialect.is_limit(str(reason)):
+            raise SubmitLimit(str(reason))
         if failed == MOST_ATTEMPTS:
             raise Refused(f"the submission failed {MOST_ATTEMPTS} times: {describe(reason)}")
 
@@ -120,6 +123,9 @@ GATHER_INTERVAL = 0.01
 
 #: Jobs that are noted to be gone without a pause.
 SLICE = 200
+
+#: Arrays that are submitted at once, of the few commands that may run: what cancels and asks need not wait for all.
+SUBMITTED_AT_ONCE = 3
 
 #: Seconds between attempts to submit what a limit held back, if no job of ours ends before.
 RETRY_INTERVAL = 30.0
@@ -196,6 +202,7 @@ class Submitter:
         self.waiting: dict[JobRecord, None] = {}
         self._flush: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._turns = asyncio.Semaphore(SUBMITTED_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- asked for, and gathered --------------------------------------------------------------------------------
@@ -250,7 +257,7 @@ class Submitter:
         submit, self._to_submit = self._to_submit, {}
         cancel, self._to_cancel = self._to_cancel, []
         for array in arrays(list(submit), self.batch_system.largest_array):
-            self._spawn(self._submit(array), self._steps)
+            self._spawn(self._in_turn(array), self._steps)
         if draining := [record for record in cancel if record.draining]:
             self._spawn(self._drain(draining), self._cancels)
         if at_once := [record for record in cancel if not record.draining]:
@@ -275,9 +282,19 @@ class Submitter:
 
     # -- submitting ---------------------------------------------------------------------------------------------
 
+    async def _in_turn(self, array: Sequence[JobRecord]) -> None:
+        """Submit one array once few others are being submitted, unless a limit holds back others of its spec."""
+        async with self._turns:
+            first = next(iter(self.waiting), None)
+            alike = first is not None and (first.spec is array[0].spec or first.spec == array[0].spec)
+            if alike and not all(record.leaving for record in array):
+                self._hold_back(array, SubmitLimit(self.held_back))
+            else:
+                await self._submit(array)
+
     async def _submit(self, records: Sequence[JobRecord]) -> bool:
         """Submit one array; give False if a limit holds jobs back. None stays without an outcome."""
-        if all(record.leaving for record in records):  # as the cluster closes while a limit holds some back
+        if all(record.leaving for record in records):  # as the cluster closes before it is their turn
             for record in records:
                 self.forget(record, JobState.CANCELLED)
             return True
@@ -367,7 +384,7 @@ class Submitter:
     async def _refused(self, records: Sequence[JobRecord], error: QueueError) -> bool:
         """Split what is too much at once; hold back what a limit refuses; report the rest to the owner."""
         if len(records) > 1 and isinstance(error, NoArrays):
-            return all(await asyncio.gather(*(self._submit([record]) for record in records)))
+            return await self._submit_one_by_one(records)
         too_large = any(words in str(error) for words in self.batch_system.dialect.array_words)
         if len(records) > 1 and (too_large or isinstance(error, SubmitLimit)):
             half = len(records) // 2
@@ -379,6 +396,14 @@ class Submitter:
             self._hold_back(records, error)
             return False
         self._report_refusal(records, error)
+        return True
+
+    async def _submit_one_by_one(self, records: Sequence[JobRecord]) -> bool:
+        for start in range(0, len(records), SUBMITTED_AT_ONCE):
+            end = start + SUBMITTED_AT_ONCE
+            if not all(await asyncio.gather(*(self._submit([record]) for record in records[start:end]))):
+                self._hold_back(records[end:], SubmitLimit(self.held_back))
+                return False
         return True
 
     def _report_refusal(self, records: Sequence[JobRecord], error: QueueError) -> None:

@@ -7,6 +7,7 @@ from bisect import bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from jobclusters.scaling.history import Needs
@@ -61,11 +62,12 @@ class JobSnapshot(NamedTuple):
 
 #: Jobs in the order in which they end.
 ByEnd = Sequence[JobSnapshot]
+_END = attrgetter("ends")
 
 
 def ending(jobs: ByEnd, moment: float) -> int:
     """Count the jobs that are to hand over by a moment: they are the first ones."""
-    return bisect_right(jobs, moment, key=lambda job: job.ends)
+    return bisect_right(jobs, moment, key=_END)
 
 
 #: Of so many jobs, one may come without all being sorted anew.
@@ -115,17 +117,19 @@ class Census:
     def changed(self, gone: Collection[JobSnapshot], come: Collection[JobSnapshot]) -> Census:
         """Give what there is when some jobs have gone and others have come; one that has changed does both."""
         names = {job.name for job in gone}
+        left = {_kind(job) for job in gone}
+        entered: tuple[list[JobSnapshot], ...] = ([], [], [], [])
+        for job in come:
+            entered[_kind(job)].append(job)
         lists: list[list[JobSnapshot]] = []
-        before = (self.waiting, self.starting, self.idle, self.busy)
-        left, entered = ([_kind(job) for job in some] for some in (gone, come))
-        for kind, jobs in enumerate(before):
+        for kind, jobs in enumerate((self.waiting, self.starting, self.idle, self.busy)):
             stay = [job for job in jobs if job.name not in names] if kind in left else list(jobs)
-            new = [job for job, of in zip(come, entered, strict=True) if of == kind]
+            new = entered[kind]
             if FEW * len(new) < len(stay):
                 for job in new:
-                    insort(stay, job, key=lambda job: job.ends)
+                    insort(stay, job, key=_END)
             elif new:
-                stay = sorted([*stay, *new], key=lambda job: job.ends)
+                stay = sorted([*stay, *new], key=_END)
             lists.append(stay)
         held = self.held + sum(job.held for job in come) - sum(job.held for job in gone)
         waiting, starting, idle, busy = lists

@@ -202,3 +202,49 @@ def test_the_log_tells_of_commands_without_an_answer(caplog):
     caplog.set_level(logging.DEBUG, "jobclusters")
     asyncio.run(shell.run(["sleep", "600"], timeout=0.01))
     assert [each.getMessage() for each in caplog.records] == ["sleep 600: no answer in 0.01 s"]
+
+
+def test_a_command_that_is_given_up_has_told_why_it_takes_so_long(tmp_path, monkeypatch):
+    """As ``sbatch`` does where the queue is full, before it sleeps."""
+    wait, told = asyncio.wait, tmp_path / "told"
+
+    async def wait_from_then_on(*arguments, **more):
+        await asyncio.to_thread(until, told.exists)
+        return await wait(*arguments, **more)
+
+    monkeypatch.setattr(asyncio, "wait", wait_from_then_on)
+    reply = run(["sh", "-c", 'echo no room >&2; touch "$0"; exec sleep 600', str(told)], timeout=0.2)
+    assert (reply.status, reply.err) == (None, "no answer in 0.2 s; it printed: no room")
+
+
+def test_only_a_few_commands_run_at_once(tmp_path):
+    """Each of them ends only when the test has seen which ones have started, and the next begins when one ends."""
+    script = 'touch "$0/$1.began"; until [ -e "$0/$1.ends" ]; do sleep 0.01; done'
+    count = 2 * shell.MOST_COMMANDS + 1
+
+    def began():
+        return {int(path.stem) for path in tmp_path.glob("*.began")}
+
+    async def story():
+        starts = []
+        loop = asyncio.get_running_loop()
+        start = loop.subprocess_exec
+
+        async def noted(protocol, *argv, **keywords):
+            starts.append(argv[-1])
+            return await start(protocol, *argv, **keywords)
+
+        loop.subprocess_exec = noted
+        argvs = [["sh", "-c", script, str(tmp_path), str(number)] for number in range(count)]
+        running = [asyncio.ensure_future(shell.run(argv, timeout=PATIENCE)) for argv in argvs]
+        for ended in range(count):
+            expected = min(ended + shell.MOST_COMMANDS, count)
+            await asyncio.to_thread(until, lambda expected=expected: len(began()) >= expected)
+            for _ in range(20):  # whatever could start by now has its turn
+                await asyncio.sleep(0)
+            assert len(starts) == expected
+            (tmp_path / f"{ended}.ends").touch()
+            await running[ended]
+        assert [each.result().status for each in running] == [0] * count
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))

@@ -14,7 +14,7 @@ from jobclusters.spec.units import read_timeout
 
 HOUR = 3600.0
 BUSY, IDLE = Activity(tasks=1, workers=1, clients=1), Activity(workers=1, clients=1)
-WAITS, ALONE = Activity(expected=2, clients=1), Activity(tasks=1, workers=1)
+WAITS, ALONE = Activity(expected=True, clients=1), Activity(tasks=1, workers=1)
 
 LOST = Activity(tasks=1, clients=1, supplied=False)
 
@@ -45,7 +45,7 @@ def monitor(idle=1200.0, alone=None, ends=None):
         (monitor(), [(0, IDLE), (1199, Activity(transitions=4, workers=1)), (1300, Activity(transitions=4, workers=1))], "", ""),
         # To wait in the queue is not to be idle; with a worker there, jobs that wait are no work.
         (monitor(), [(t, WAITS) for t in range(0, 9000, 600)], "", ""),
-        (monitor(), [(0, IDLE), (1200, Activity(workers=1, expected=3))], NO_WORK, ""),
+        (monitor(), [(0, IDLE), (1200, Activity(workers=1, expected=True))], NO_WORK, ""),
         # When a worker comes the count begins anew: who waits for it has to be warned first.
         (monitor(), [(5000, WAITS), (5001, IDLE), (6100, IDLE)], "", CLOSES_SOON),
         (monitor(), [(0, IDLE), (1100, Activity(workers=2)), (2200, Activity(workers=2))], "", CLOSES_SOON),
@@ -83,11 +83,11 @@ def test_what_is_decided(idle, looks, close, notice):
 
 ACTIVITIES = st.builds(
     Activity,
-    tasks=st.integers(0, 2),
+    tasks=st.booleans(),
     transitions=st.integers(0, 3),
     workers=st.integers(0, 3),
-    expected=st.integers(0, 2),
-    clients=st.integers(0, 2),
+    expected=st.booleans(),
+    clients=st.booleans(),
 )
 STEPS = st.lists(st.tuples(st.floats(0.1, 700), ACTIVITIES), min_size=1, max_size=30)
 

@@ -118,14 +118,20 @@ def test_when_jobs_end_and_who_leaves():
 @settings(max_examples=200)
 @given(st.data())
 def test_what_has_changed_is_seen_as_if_all_were_looked_at(data):
-    """Whatever happens to jobs and workers between two looks, in any order."""
+    """Whatever happens to jobs and workers between two looks, in any order, and to jobs while some are looked at."""
     records, workers, made = {}, [], 0
     observer = Observer(records, lambda: workers)
     idle = {}
+    of_jobs = ["new", "over", "leaves", "arrives", "state"]
     for now in range(data.draw(st.integers(1, 6))):
-        for _ in range(data.draw(st.integers(0, 8))):
+        steps = [[*of_jobs, "worker", "gone", "tasks"]] * data.draw(st.integers(0, 8))
+        steps += [[*of_jobs, "some", "some", "some"]] * data.draw(st.integers(0, 6))
+        for kinds_of_steps in steps:
             some = sorted(records)
-            what = data.draw(st.sampled_from(["new", "over", "leaves", "arrives", "state", "worker", "gone", "tasks"]))
+            what = data.draw(st.sampled_from(kinds_of_steps))
+            if what == "some":
+                observer.look(now, data.draw(st.integers(1, 2)))
+                continue
             if what == "new" or not some:
                 group = data.draw(st.sampled_from(["C", "C-gpu"]))
                 name, made = f"{group}-{made}", made + 1

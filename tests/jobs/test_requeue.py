@@ -44,7 +44,7 @@ class Drill:
             token="t",
             lost_after=60.0,
         )
-        spec = SimpleNamespace(queue=None, due=80, lifetime=100, lifetime_stagger=5)
+        spec = SimpleNamespace(queue=None, walltime=None, due=80, lifetime=100, lifetime_stagger=5)
         self.record = JobRecord("C-3", 3, spec, job_id="7", asked_at=0.0)
         self.pool.records["C-3"] = self.record
 
