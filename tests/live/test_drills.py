@@ -150,13 +150,14 @@ def test_drill_node_frozen(system, on_nodes, lever, drill):
 
 
 def test_drill_daemon_paused_while_jobs_are_submitted(make, look, daemon, drill, messages):
-    cluster = make()
+    with dask.config.set({"jobclusters.submit-timeout": "30 s"}):
+        cluster = make()
     seen = look(cluster)
     daemon("pause")
     cluster.scale(jobs=4)
-    # The command gives up, and the jobs exist all the same once the daemon wakes, or do not.
-    # Grid Engine's waits until it is ended, after jobclusters.submit-timeout.
-    until(lambda: "Looking for the jobs by their name" in messages.text, 120 + PATIENCE)
+    # SLURM's command gives up, the others wait until they are ended; and the jobs exist all the same once the daemon
+    # wakes, or do not.
+    until(lambda: "Looking for the jobs by their name" in messages.text)
     daemon("unpause")
     cluster.wait_for_workers(4, timeout=PATIENCE)
     cluster.close()
