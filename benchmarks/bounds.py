@@ -7,6 +7,13 @@ it has arrived and the first worker is there; work that arrives from a moment on
 need that are there by then; and of k * m + 1 tasks on m threads one thread gets k + 1.
 
 **Core-hours.** The work itself, and the start of as many jobs as it takes within their walltime.
+
+**Failures.** Who knows the future gives each job up just before it fails. Who doesn't loses work. A job that has lived
+for a while is as likely to fail in the next second as a new one, so that no choice of jobs, and no moment to give one
+up, makes a difference: a task of s seconds, on jobs that live for L on average, is busy for L * (exp(s / L) - 1) until
+it has once run through (J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps",
+2006, without dumps). In so much time so many jobs fail, and each of them was started, beside those that never came to
+work. This is true on average, not of each run, and so it is a number of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +33,18 @@ def core_seconds(trace: Trace) -> float:
     work = math.fsum(task.seconds for task in trace.tasks)
     useful = trace.threads * (trace.lifetime - trace.startup)
     return work + max(1, math.ceil(work / useful - 1e-9)) * trace.startup * trace.threads
+
+
+def failures(trace: Trace) -> float:
+    """Bound the core-seconds that failures cost from below: on average, for any scaler that can't foresee them."""
+    if trace.lives == math.inf:
+        return 0.0
+    work = math.fsum(task.seconds for task in trace.tasks)
+    busy = math.fsum(trace.lives * math.expm1(task.seconds / trace.lives) for task in trace.tasks)
+    starts = busy / trace.lives * trace.startup
+    stillborn = starts * trace.stillborn / (1 - trace.stillborn) / 2  # they end half-way
+    counted = core_seconds(trace) - work
+    return busy - work + max(0.0, starts - counted) + stillborn
 
 
 def makespan(trace: Trace, jobs: int) -> float:

@@ -36,7 +36,7 @@ class Job:
         self.ready = False
         self.idle_since: float | None = None
         self.tasks: dict[int, list[float]] = {}
-        self.known = JobSnapshot(self.name, number, JobState.PENDING)
+        self.known = JobSnapshot(self.name, number, JobState.PENDING, asked_at=submitted)
         self.busy: JobSnapshot | None = None
 
     def snapshot(self) -> JobSnapshot:

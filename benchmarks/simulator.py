@@ -161,9 +161,10 @@ class Model:
         job = Job(self.result.submits, now)
         self.result.submits += 1
         self.jobs[job.name] = self.pending[job.name] = self.touched[job.name] = job
-        self._at(now + self.trace.fate(job.number).wait, self._starts, job)
+        wait, fails = self.trace.fate(job.number)
+        self._at(now + wait, self._starts, job, fails)
 
-    def _starts(self, now: float, job: Job) -> None:
+    def _starts(self, now: float, job: Job, fails: float) -> None:
         if job.name not in self.jobs:
             return
         self.touched[job.name] = job
@@ -174,7 +175,6 @@ class Model:
             due, lifetime = trace.times
             job.handover_at, job.leaves_at = now + due, now + lifetime
             self._at(job.leaves_at, self._leave, job)
-        fails = trace.fate(job.number).fails
         if fails < math.inf:
             self._at(now + fails, self._leave, job)
         self._at(now + trace.startup, self._is_ready, job)

@@ -128,6 +128,15 @@ def stream(threads: float, seconds: float, until: float, seed: int = 0, kind: st
     return [Task(until * each / count, seconds * random.uniform(0.8, 1.2), kind) for each in range(count)]
 
 
+def waves(least: float, most: float, period: float, seconds: float, until: float) -> list[Task]:
+    """Make tasks that keep from the least to the most threads busy, and back, once in a period."""
+    tasks, now = list[Task](), 0.0
+    while now < until:
+        tasks.append(Task(now, seconds))
+        now += seconds / (least + (most - least) * (1 - math.cos(2 * math.pi * now / period)) / 2)
+    return tasks
+
+
 def together(*parts: Iterable[Task]) -> list[Task]:
     """Merge tasks in the order in which they arrive."""
     return sorted((task for part in parts for task in part), key=lambda task: task.arrival)
@@ -236,5 +245,11 @@ def _bursts() -> list[Trace]:
             "8 tasks of 4 s about every minute, for an hour; waits of 5 min",
             together(*pauses),
             about(300.0),
+        ),
+        Trace(
+            "swings",
+            "from 20 to 60 threads' work and back each minute, for 2 hours; waits of 20 s",
+            waves(20, 60, 60.0, 10.0, 2 * HOUR),
+            about(20.0),
         ),
     ]

@@ -148,4 +148,5 @@ class Observer:
             self._idle.get(name),
             record.handover_at if began else None,
             record.leaves_at if began else None,
+            None if began else record.asked_at,
         )

@@ -235,7 +235,7 @@ class _Decisive:
 
 # What its workers do, no record can tell.
 JobRecord.status = _Decisive("status", attrgetter("state"))  # type: ignore[assignment]
-for _name in ("leaving", "began_at", "arrived_at"):
+for _name in ("leaving", "asked_at", "began_at", "arrived_at"):
     setattr(JobRecord, _name, _Decisive(_name))
 
 

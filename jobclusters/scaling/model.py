@@ -33,6 +33,8 @@ class JobSnapshot(NamedTuple):
         From when on it hands over, as its walltime ends; None if it has none, or hasn't started.
     leaves_at
         When its workers leave by themselves.
+    asked_at
+        When it was asked for; None if that isn't known, or it has its workers.
     """
 
     name: str
@@ -43,6 +45,7 @@ class JobSnapshot(NamedTuple):
     idle_since: float | None = None
     handover_at: float | None = None
     leaves_at: float | None = None
+    asked_at: float | None = None
 
     @property
     def has_workers(self) -> bool:
@@ -216,8 +219,8 @@ class Policy:
     max_core_hours
         To spend at most; None for no limit.
     prefer
-        ``"time"`` lets pending jobs wait on for a while, and keeps one job over short pauses; with ``"core-hours"`` all
-        go as soon as there is no work for them.
+        ``"time"`` lets pending jobs wait on for a while, and keeps one job over short pauses. With ``"core-hours"`` all
+        go as soon as there is no work for them, and none is asked for if those that wait will have done the work.
     """
 
     threads: int

@@ -6,7 +6,9 @@ The rules, in the order in which they matter; docs/scaling.md explains them with
    must last for a minute.
 2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
 3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
-4. Busy jobs go when fewer have been enough for a minute: they get no new tasks, and finish what they have.
+4. Busy jobs go when, without them, no more than a tenth would have been lacking in the last minute, and not for all of
+   it: that much isn't asked for, either. What is more than a tenth above the mean of half a minute goes at once. They
+   get no new tasks, and finish what they have; those that end first go first.
 5. A job whose walltime ends before a new one would start is no supply: its replacement is asked for now, and it hands
    over when that is there (:mod:`jobclusters.scaling.handover`).
 """
@@ -18,15 +20,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from jobclusters.scaling.handover import handing_over
-from jobclusters.scaling.history import highest, lowest, pause
+from jobclusters.scaling.history import highest, lowest, mean, pause
 from jobclusters.scaling.model import ByEnd, Census, Decision, JobSnapshot, Policy, Snapshot, ending
 from jobclusters.spec.units import counted
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
 #: The share by which demand varies where work is steady, and the seconds for which a rise of no more than that must
-#: last, or any fall before busy jobs get no more tasks.
-NOISE, STEADY = 0.1, 60.0
+#: last: before it is asked for, and for its jobs to stay. In the mean of so many seconds a larger fall counts.
+NOISE, STEADY, FALLEN = 0.1, 60.0, 30.0
 #: Seconds that a task is believed to take before one of its kind was seen (as in Dask). Where no job runs it is at
 #: least this share of the wait: learning it one wait later would be dear.
 UNKNOWN, UNKNOWN_SHARE = 0.5, 0.1
@@ -77,8 +79,8 @@ class _Jobs:
     ----------
     census
         All of them.
-    soon
-        When a new one could start.
+    now, soon
+        The moment, and when a new one could start.
     pending
         How many are in the queue.
     lasting, ending
@@ -91,6 +93,7 @@ class _Jobs:
 
     def __init__(self, census: Census, wait: float, now: float) -> None:
         self.census = census
+        self.now = now
         self.soon = now + wait
         self.pending = len(census.waiting)
         self.lasting = self.ending = self.due = 0
@@ -101,6 +104,12 @@ class _Jobs:
             self.ending += count
             self.due += due
             self.seconds += wait * (len(jobs) - count) + sum(job.ends - now for job in jobs[due:count])
+
+    @property
+    def waited(self) -> float:
+        """For how long the pending ones will be there before a new one: as long as they have waited longer; in all."""
+        now, wait = self.now, self.soon - self.now
+        return sum(min(wait, now - job.asked_at) for job in self.census.waiting if job.asked_at is not None)
 
     @property
     def supply(self) -> int:
@@ -126,7 +135,8 @@ def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, st
     """Count the jobs that have something to do, which stay, and those that are worth asking for; and say why.
 
     As in Dask's Adaptive there are enough threads to be done in the target duration, but no more than there are tasks.
-    What the running jobs will have done before a new one could start asks for none.
+    What the running jobs will have done before a new one could start asks for none; where core-hours are preferred,
+    what the pending ones will have done doesn't, either.
     """
 
     def limited(count: int) -> int:
@@ -139,13 +149,14 @@ def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, st
     guess = UNKNOWN if jobs.running else max(UNKNOWN * policy.threads, UNKNOWN_SHARE * snapshot.wait)
     seconds = snapshot.seconds + guess * snapshot.unknown
     comes = snapshot.rate * snapshot.wait * seconds / tasks
-    left = max(0.0, seconds + comes - policy.threads * jobs.seconds)
+    until = jobs.seconds + (jobs.waited if policy.prefer == "core-hours" else 0.0)
+    left = max(0.0, seconds + comes - policy.threads * until)
     useful, later = (
         min(math.ceil(tasks / policy.threads), math.ceil(each / (policy.threads * policy.target_duration)))
         for each in (seconds, left)
     )
     useful = max(1, useful)
-    worth = min(useful, max(jobs.lasting, later, not jobs.running))
+    worth = min(useful, max(jobs.lasting, later, int(not jobs.running)))
     because = f"{counted(tasks, 'task')}, {seconds:.3g} s of work"
     if holders > worth:
         because += f", and results that need the memory of {holders}"
@@ -183,7 +194,7 @@ def _grow(jobs: _Jobs, snapshot: Snapshot, policy: Policy, more: int, need: int,
 
 
 def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: int, because: str) -> Decision:
-    """Give up pending jobs after a while, let idle ones go, and busy ones that have been too many for a minute."""
+    """Give up pending jobs after a while, and let idle ones go, and busy ones that are too many."""
 
     def needed(seconds: float) -> int:
         return max(policy.minimum, highest(snapshot.needs, seconds, now, need))
@@ -196,16 +207,22 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
     stay = max(need, kept, jobs.holders(policy))
     enough = max(stay, needed(policy.idle))
+    # What wouldn't be asked for isn't kept: a tenth more than there are, unless it was needed for a minute.
+    steady = max(lowest(snapshot.needs, STEADY, now, need), math.ceil(needed(STEADY) / (1 + NOISE)))
+    fallen = (1 + NOISE) * max(enough, mean(snapshot.needs, FALLEN, now, need))
+    busy_enough = max(stay, math.ceil(round(min(steady, fallen), 6)))
     # A job that runs and has no worker yet can't hold results: none goes in its favour.
     (idle, idle_ending), (busy, busy_ending) = jobs.split(jobs.census.idle), jobs.split(jobs.census.busy)
     lasting = len(idle) + len(busy)
     there = lasting + len(idle_ending) + len(busy_ending)
-    retire = victims(idle, lasting - enough) + victims(idle_ending, there - enough)
-    drained = victims(busy, lasting - len(retire) - max(stay, needed(STEADY)))
+    retire = victims(idle, lasting - enough)
+    lasting -= len(retire)
+    retire += victims(idle_ending, there - enough)
+    drained = victims(busy_ending, there - len(retire) - busy_enough) + victims(busy, lasting - busy_enough)
     if not cancel and not retire and not drained:
         surplus = jobs.supply - need
         return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
-    lasted = patience if cancel else STEADY if drained else policy.idle
+    lasted = patience if cancel else (STEADY if steady < fallen else FALLEN) if drained else policy.idle
     return Decision(0, tuple(cancel), (*retire, *drained), need, f"{because}, for {lasted:.3g} s")
 
 

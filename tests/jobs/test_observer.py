@@ -122,7 +122,7 @@ def test_what_has_changed_is_seen_as_if_all_were_looked_at(data):
     records, workers, made = {}, [], 0
     observer = Observer(records, lambda: workers)
     idle = {}
-    of_jobs = ["new", "over", "leaves", "arrives", "state"]
+    of_jobs = ["new", "over", "leaves", "asked", "arrives", "state"]
     for now in range(data.draw(st.integers(1, 6))):
         steps = [[*of_jobs, "worker", "gone", "tasks"]] * data.draw(st.integers(0, 8))
         steps += [[*of_jobs, "some", "some", "some"]] * data.draw(st.integers(0, 6))
@@ -143,6 +143,8 @@ def test_what_has_changed_is_seen_as_if_all_were_looked_at(data):
                 del records[job.name]
             elif what == "leaves":
                 job.leaving = True
+            elif what == "asked":
+                job.asked_at = float(now)
             elif what == "arrives":
                 job.arrived_at = float(now)
             elif what == "state":
@@ -164,7 +166,7 @@ def test_what_has_changed_is_seen_as_if_all_were_looked_at(data):
         expected = [
             JobSnapshot(
                 r.name, r.number, r.status.state, r.name in busy, held.get(r.name, 0),
-                idle.get(r.name), r.handover_at, r.leaves_at,
+                idle.get(r.name), r.handover_at, r.leaves_at, None if r.arrived_at is not None else r.asked_at,
             )
             for r in records.values()
             if not r.leaving

@@ -68,8 +68,8 @@ def seen(*work, jobs=(), **more):
     return Snapshot(*work, jobs=Census.of(jobs), **more)
 
 
-def pending(*numbers):
-    return [JobSnapshot(f"p{number}", number, JobState.PENDING) for number in numbers]
+def pending(*numbers, asked_at=None):
+    return [JobSnapshot(f"p{number}", number, JobState.PENDING, asked_at=asked_at) for number in numbers]
 
 
 def busy(*numbers, handover_at=None, leaves_at=None):
@@ -184,6 +184,76 @@ TABLE = {
         seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 70, 1))),
         POLICY,
         Decision(0, (), ("b2",), 1, "2 tasks, 1 s of work for 1, for 60 s"),
+    ),
+    "a rise that nothing is asked for keeps no job, either": (
+        seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 20), (NOW - 50, 22), (NOW - 40, 20))),
+        replace(POLICY, maximum=30),
+        Decision(0, (), ("b20",), 20, "40 tasks, 400 s of work for 20, for 60 s"),
+    ),
+    "unless it has lasted for a minute": (
+        seen(tasks=42, seconds=420.0, jobs=busy(*range(22)), needs=((0.0, 21), (NOW - 50, 22), (NOW - 40, 21))),
+        replace(POLICY, maximum=30),
+        Decision(0, (), ("b21",), 21, "42 tasks, 420 s of work for 21, for 60 s"),
+    ),
+    "what is more than a tenth above the mean of half a minute goes before": (
+        seen(tasks=40, seconds=400.0, jobs=busy(*range(25)), needs=((0.0, 25), (NOW - 30, 20))),
+        replace(POLICY, maximum=30),
+        Decision(0, (), ("b24", "b23", "b22"), 20, "40 tasks, 400 s of work for 20, for 30 s"),
+    ),
+    "but not what was needed a moment ago": (
+        seen(tasks=40, seconds=400.0, jobs=busy(*range(23)), needs=((0.0, 25), (NOW - 12, 20))),
+        replace(POLICY, maximum=30),
+        Decision(need=20, because="40 tasks, 400 s of work for 20; 3 more than that stay for now"),
+    ),
+    "of too many busy jobs those go that end first": (
+        seen(
+            tasks=4,
+            seconds=400.0,
+            jobs=[*busy(1, 2), *busy(3, handover_at=NOW + 50)],
+            wait=60.0,
+            needs=((0.0, 3), (NOW - 70, 2)),
+        ),
+        POLICY,
+        Decision(
+            0,
+            (),
+            ("b3",),
+            2,
+            "4 tasks, 400 s of work for 2, for 60 s",
+        ),
+    ),
+    "but not while their replacements are awaited": (
+        seen(
+            tasks=4,
+            seconds=400.0,
+            jobs=[*busy(1), *pending(2), *busy(3, handover_at=NOW + 50)],
+            wait=60.0,
+            needs=((0.0, 3), (NOW - 70, 2)),
+        ),
+        POLICY,
+        Decision(need=2, because="4 tasks, 400 s of work for 2"),
+    ),
+    "pending jobs do no work where time is preferred": (
+        seen(tasks=40, seconds=400.0, jobs=pending(1, 2, asked_at=NOW - 100), wait=100.0),
+        POLICY,
+        Decision(8, need=10, because="40 tasks, 400 s of work for 20"),
+    ),
+    "where core-hours are preferred they do, as they start before a new one": (
+        seen(tasks=40, seconds=400.0, jobs=pending(1, 2, asked_at=NOW - 100), wait=100.0),
+        CHEAP,
+        Decision(
+            need=10,
+            because="40 tasks, 400 s of work, worth 1: 0 s of it are left when a new job could start, in about 100 s",
+        ),
+    ),
+    "but no longer than they have waited": (
+        seen(tasks=40, seconds=400.0, jobs=pending(1, 2, asked_at=NOW - 75), wait=100.0),
+        CHEAP,
+        Decision(
+            8,
+            need=10,
+            because="40 tasks, 400 s of work, worth 10: 100 s of it are left when a new job could start, in about 100 s",
+        ),
     ),
     "idle jobs go": (
         seen(jobs=idle(1, 2), needs=ALWAYS[0]),
