@@ -82,7 +82,7 @@ test-checkout:
 	ci/try-checkout demo test-fast $(if $(ARGS),ARGS='$(ARGS)')
 
 test:
-	MAKE=$(MAKE) ci/all-tests test-live+test-checkout test-notebook
+	MAKE=$(MAKE) ci/all-tests test-checkout test-notebook test-live
 
 drills:
 	ci/live-tests -k drill

@@ -14,8 +14,7 @@ import pytest
 from tests.helpers.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
-GROUPS = ["test-live+test-checkout", "test-notebook", "test-floor"]
-PARTS = ["test-live", "test-checkout", "test-notebook", "test-floor"]
+PARTS = ["test-checkout", "test-notebook", "test-live", "test-floor"]
 MAKE = """\
 #!/bin/bash
 # Says what it is called with, and fails or lasts as its file says.
@@ -41,7 +40,7 @@ class Run:
 
     def start(self):
         return subprocess.Popen(
-            [ROOT / "ci" / "all-tests", *GROUPS],
+            [ROOT / "ci" / "all-tests", *PARTS],
             env={**os.environ, "NOTES": str(self.notes), "MAKE": str(self.notes / "make"), "TMPDIR": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -72,23 +71,13 @@ def run(tmp_path):
             each.kill()
 
 
-def test_all_parts_are_run_and_shown(run):
+def test_all_parts_are_run_one_after_the_other_and_shown(run):
     code, out = run()
     assert code == 0, out
-    calls = run.calls.read_text().splitlines()
-    assert sorted(calls) == sorted(f"{part} {what}" for part in PARTS for what in ("began", "is over"))
-    assert calls[4:] == [f"{part} {what}" for part in PARTS[2:] for what in ("began", "is over")]
+    assert run.calls.read_text().splitlines() == [f"{part} {what}" for part in PARTS for what in ("began", "is over")]
     for part in PARTS:
         assert f"{part} is over" in out
         assert f"--- {part}: exit status 0" in out
-
-
-@pytest.mark.parametrize("first", PARTS[:2])
-def test_parts_of_a_group_run_at_the_same_time(run, first):
-    (other,) = {*PARTS[:2]} - {first}
-    run.behave(first, f'until grep -q "{other} began" "$NOTES/calls"; do sleep 0.05; done')
-    code, out = run()
-    assert code == 0, out
 
 
 @pytest.mark.parametrize("part", ["test-checkout", "test-live", "test-floor"])
@@ -96,8 +85,9 @@ def test_a_part_that_fails_is_shown_last_and_hides_no_other(run, part):
     run.behave(part, "echo the reason; code=3")
     code, out = run()
     assert code == 1
-    calls = [line.split()[0] for line in run.calls.read_text().splitlines()]
-    assert sorted(calls) == sorted(2 * PARTS)
+    assert [line.split()[0] for line in run.calls.read_text().splitlines()] == [
+        part for part in PARTS for _ in range(2)
+    ]
     assert out.endswith(f"the reason\n{part} is over\nall-tests: failed: {part}\n")
 
 
