@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from bisect import bisect_right
 from collections import deque
@@ -43,22 +42,6 @@ def highest(needs: Needs, window: float, now: float, need: int) -> int:
     """Give the most jobs that had something to do within a window; more than any if that isn't known for all of it."""
     first = bisect_right(needs, now - window, key=lambda each: each[0])
     return max(need, *(each for _, each in needs[first - 1 :])) if first else sys.maxsize
-
-
-def mean(needs: Needs, window: float, now: float, need: int) -> float:
-    """Give how many jobs had something to do within a window, on average; infinite if that isn't known for all of it.
-
-    >>> mean([(0.0, 5), (90.0, 1)], 20.0, 100.0, 1)
-    3.0
-    """
-    total, until = 0.0, now
-    for moment, some in reversed([*needs, (now, need)]):
-        since = max(moment, now - window)
-        total += (until - since) * some
-        until = since
-        if moment <= now - window:
-            return total / window
-    return math.inf
 
 
 class Waits:

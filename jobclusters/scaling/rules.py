@@ -6,9 +6,8 @@ The rules, in the order in which they matter; docs/scaling.md explains them with
    must last for a minute.
 2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
 3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
-4. Busy jobs go when, without them, no more than a tenth would have been lacking in the last minute, and not for all of
-   it: that much isn't asked for, either. What is more than a tenth above the mean of half a minute goes at once. They
-   get no new tasks, and finish what they have; those that end first go first.
+4. Busy jobs go when fewer have been enough for a minute: they get no new tasks, and finish what they have. Those that
+   end soon go first, and also where the others are a tenth too few for a moment: that much isn't asked for, either.
 5. A job whose walltime ends before a new one would start is no supply: its replacement is asked for now, and it hands
    over when that is there (:mod:`jobclusters.scaling.handover`).
 """
@@ -20,15 +19,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from jobclusters.scaling.handover import handing_over
-from jobclusters.scaling.history import highest, lowest, mean, pause
+from jobclusters.scaling.history import highest, lowest, pause
 from jobclusters.scaling.model import ByEnd, Census, Decision, JobSnapshot, Policy, Snapshot, ending
 from jobclusters.spec.units import counted
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
 #: The share by which demand varies where work is steady, and the seconds for which a rise of no more than that must
-#: last: before it is asked for, and for its jobs to stay. In the mean of so many seconds a larger fall counts.
-NOISE, STEADY, FALLEN = 0.1, 60.0, 30.0
+#: last, or any fall before busy jobs get no more tasks.
+NOISE, STEADY = 0.1, 60.0
 #: Seconds that a task is believed to take before one of its kind was seen (as in Dask). Where no job runs it is at
 #: least this share of the wait: learning it one wait later would be dear.
 UNKNOWN, UNKNOWN_SHARE = 0.5, 0.1
@@ -207,10 +206,8 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
     stay = max(need, kept, jobs.holders(policy))
     enough = max(stay, needed(policy.idle))
-    # What wouldn't be asked for isn't kept: a tenth more than there are, unless it was needed for a minute.
-    steady = max(lowest(snapshot.needs, STEADY, now, need), math.ceil(needed(STEADY) / (1 + NOISE)))
-    fallen = (1 + NOISE) * max(enough, mean(snapshot.needs, FALLEN, now, need))
-    busy_enough = max(stay, math.ceil(round(min(steady, fallen), 6)))
+    # What wouldn't be asked for isn't kept until its walltime ends.
+    steady = max(stay, lowest(snapshot.needs, STEADY, now, need), math.ceil(needed(STEADY) / (1 + NOISE)))
     # A job that runs and has no worker yet can't hold results: none goes in its favour.
     (idle, idle_ending), (busy, busy_ending) = jobs.split(jobs.census.idle), jobs.split(jobs.census.busy)
     lasting = len(idle) + len(busy)
@@ -218,11 +215,11 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     retire = victims(idle, lasting - enough)
     lasting -= len(retire)
     retire += victims(idle_ending, there - enough)
-    drained = victims(busy_ending, there - len(retire) - busy_enough) + victims(busy, lasting - busy_enough)
+    drained = victims(busy_ending, there - len(retire) - steady) + victims(busy, lasting - max(stay, needed(STEADY)))
     if not cancel and not retire and not drained:
         surplus = jobs.supply - need
         return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
-    lasted = patience if cancel else (STEADY if steady < fallen else FALLEN) if drained else policy.idle
+    lasted = patience if cancel else STEADY if drained else policy.idle
     return Decision(0, tuple(cancel), (*retire, *drained), need, f"{because}, for {lasted:.3g} s")
 
 

@@ -109,16 +109,22 @@ def test_what_a_limit_holds_back_is_not_submitted_while_the_cluster_closes():
     assert [record.status.state for record in records[1:]] == [JobState.CANCELLED] * 3
 
 
+async def first_arrays(records, owner):
+    """Submit as many arrays as may be at once, to a queue that doesn't answer yet; the others wait for their turn."""
+    queue = Queue()
+    submitter = Submitter(queue, lambda spec: "", owner, owner, "t")
+    queue.opens.clear()
+    submitter.submit(records)
+    await happens(lambda: len(queue.asked) == SUBMITTED_AT_ONCE)
+    return queue, submitter
+
+
 @pytest.mark.parametrize("closes", [True, False])
 def test_arrays_whose_turn_has_not_come_are_never_submitted_if_they_are_to_leave(closes):
     records, owner = jobs(20), Quiet()
 
     async def story():
-        queue = Queue()
-        submitter = Submitter(queue, lambda spec: "", owner, owner, "t")
-        queue.opens.clear()
-        submitter.submit(records)
-        await happens(lambda: len(queue.asked) == SUBMITTED_AT_ONCE)
+        queue, submitter = await first_arrays(records, owner)
         assert [record.status.reason for record in records[2 * SUBMITTED_AT_ONCE :]] == ["not submitted yet"] * 14
         closing = asyncio.ensure_future(submitter.close(records)) if closes else None
         submitter.cancel(records)
@@ -138,11 +144,7 @@ def test_an_array_of_which_some_are_to_leave_comes_and_those_leave():
     records, owner = jobs(20), Quiet()
 
     async def story():
-        queue = Queue()
-        submitter = Submitter(queue, lambda spec: "", owner, owner, "t")
-        queue.opens.clear()
-        submitter.submit(records)
-        await happens(lambda: len(queue.asked) == SUBMITTED_AT_ONCE)
+        queue, submitter = await first_arrays(records, owner)
         submitter.cancel(records[::2])
         queue.opens.set()
         await submitter.settle()

@@ -185,25 +185,32 @@ TABLE = {
         POLICY,
         Decision(0, (), ("b2",), 1, "2 tasks, 1 s of work for 1, for 60 s"),
     ),
-    "a rise that nothing is asked for keeps no job, either": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 20), (NOW - 50, 22), (NOW - 40, 20))),
+    "a rise that nothing is asked for keeps no job that ends soon": (
+        seen(
+            tasks=40,
+            seconds=400.0,
+            jobs=[*busy(*range(20)), *busy(20, handover_at=NOW + 50)],
+            wait=60.0,
+            needs=((0.0, 20), (NOW - 50, 22), (NOW - 40, 20)),
+        ),
         replace(POLICY, maximum=30),
         Decision(0, (), ("b20",), 20, "40 tasks, 400 s of work for 20, for 60 s"),
     ),
     "unless it has lasted for a minute": (
-        seen(tasks=42, seconds=420.0, jobs=busy(*range(22)), needs=((0.0, 21), (NOW - 50, 22), (NOW - 40, 21))),
+        seen(
+            tasks=42,
+            seconds=420.0,
+            jobs=[*busy(*range(21)), *busy(21, handover_at=NOW + 50)],
+            wait=60.0,
+            needs=((0.0, 22), (NOW - 40, 21)),
+        ),
         replace(POLICY, maximum=30),
         Decision(0, (), ("b21",), 21, "42 tasks, 420 s of work for 21, for 60 s"),
     ),
-    "what is more than a tenth above the mean of half a minute goes before": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(25)), needs=((0.0, 25), (NOW - 30, 20))),
+    "one that lasts stays": (
+        seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 20), (NOW - 50, 22), (NOW - 40, 20))),
         replace(POLICY, maximum=30),
-        Decision(0, (), ("b24", "b23", "b22"), 20, "40 tasks, 400 s of work for 20, for 30 s"),
-    ),
-    "but not what was needed a moment ago": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(23)), needs=((0.0, 25), (NOW - 12, 20))),
-        replace(POLICY, maximum=30),
-        Decision(need=20, because="40 tasks, 400 s of work for 20; 3 more than that stay for now"),
+        Decision(need=20, because="40 tasks, 400 s of work for 20; 1 more than that stay for now"),
     ),
     "of too many busy jobs those go that end first": (
         seen(
@@ -214,13 +221,7 @@ TABLE = {
             needs=((0.0, 3), (NOW - 70, 2)),
         ),
         POLICY,
-        Decision(
-            0,
-            (),
-            ("b3",),
-            2,
-            "4 tasks, 400 s of work for 2, for 60 s",
-        ),
+        Decision(0, (), ("b3",), 2, "4 tasks, 400 s of work for 2, for 60 s"),
     ),
     "but not while their replacements are awaited": (
         seen(

@@ -317,10 +317,11 @@ def test_three_short_bursts_in_a_slow_queue():
 
 @pytest.mark.parametrize("name", TRACES)
 def test_never_worse_than_distributeds_adaptive(name, compared):
-    """Where much less is spent, more jobs may be asked for. Which job fails at the end is a matter of chance."""
+    """Where much less is spent, an eighth more submits may be made. Which job fails at the end is a matter of chance."""
     each = compared(name)
     worse = set(each.worse())
-    if each.ours.core_seconds < 0.8 * each.theirs.core_seconds and each.ours.submits <= 2 * each.theirs.submits:
+    submits = each.ours.submits + each.ours.cancels
+    if each.ours.core_seconds < 0.8 * each.theirs.core_seconds and submits <= 1.125 * each.theirs.submits:
         worse -= {"submits and cancels"}
     if each.trace.lives < math.inf:
         worse -= {"makespan"}
@@ -337,8 +338,8 @@ def test_where_jobs_fail_no_time_and_few_core_hours_are_lost_on_average():
     theirs = [simulate(trace, Adaptive(trace.scaling)) for trace in several]
     least = sum(bounds.core_seconds(trace) + bounds.failures(trace) for trace in several)
     assert sum(each.makespan for each in ours) < 1.0025 * sum(each.makespan for each in theirs)
-    assert sum(each.core_seconds for each in ours) < 1.06 * least
-    assert sum(each.core_seconds for each in least_spent) < 1.05 * least
+    assert sum(each.core_seconds for each in ours) < 1.077 * least
+    assert sum(each.core_seconds for each in least_spent) < 1.06 * least
 
 
 @pytest.mark.parametrize("name", TRACES)
@@ -352,8 +353,7 @@ def test_the_bound_holds(name, compared):
 def test_steady_work_is_close_to_the_bound(name, compared):
     each = compared(name)
     assert each.ours.makespan < 1.1 * each.makespan
-    if each.trace.lives == math.inf:
-        assert each.ours.core_seconds < 1.05 * each.least
+    assert each.ours.core_seconds < 1.07 * each.least
 
 
 @pytest.mark.parametrize(
