@@ -312,13 +312,17 @@ def element(job_id: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", match[0])) if match else ()
 
 
+def alike(one: JobRecord, other: JobRecord) -> bool:
+    """Tell whether two jobs are of one spec."""
+    return one.spec is other.spec or one.spec == other.spec  # that takes longer
+
+
 def arrays(records: Sequence[JobRecord], largest: int) -> list[list[JobRecord]]:
     """Cut jobs into arrays: of one spec, with consecutive numbers, none larger than the batch system takes."""
     cut: list[list[JobRecord]] = []
     for record in sorted(records, key=lambda each: each.number):
         last = cut[-1] if cut else None
-        alike = last is not None and (last[-1].spec is record.spec or last[-1].spec == record.spec)  # == takes longer
-        if last and alike and last[-1].number + 1 == record.number and len(last) < largest:
+        if last and alike(last[-1], record) and last[-1].number + 1 == record.number and len(last) < largest:
             last.append(record)
         else:
             cut.append([record])

@@ -27,7 +27,7 @@ from jobclusters.errors import (
     describe,
 )
 from jobclusters.guard import Guard, ends_program
-from jobclusters.jobs.record import JobRecord, Journal, Owner, arrays, element
+from jobclusters.jobs.record import JobRecord, Journal, Owner, alike, arrays, element
 from jobclusters.spec.job_spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
@@ -204,6 +204,8 @@ class Submitter:
         self._flush: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._turns = asyncio.Semaphore(SUBMITTED_AT_ONCE)
+        #: Arrays whose turn hasn't come, by their first job.
+        self._in_line: dict[JobRecord, Sequence[JobRecord]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- asked for, and gathered --------------------------------------------------------------------------------
@@ -283,12 +285,13 @@ class Submitter:
 
     async def _in_turn(self, array: Sequence[JobRecord]) -> None:
         """Submit one array once few others are being submitted, unless a limit holds back others of its spec."""
+        first = next(iter(self.waiting), None)
+        if first is not None and alike(first, array[0]):
+            self._hold_back(array, SubmitLimit(self.held_back))
+            return
+        self._in_line[array[0]] = array
         async with self._turns:
-            first = next(iter(self.waiting), None)
-            alike = first is not None and (first.spec is array[0].spec or first.spec == array[0].spec)
-            if alike and not all(record.leaving for record in array):
-                self._hold_back(array, SubmitLimit(self.held_back))
-            else:
+            if self._in_line.pop(array[0], None) is not None:  # else a limit holds it back with others
                 await self._submit(array)
 
     async def _submit(self, records: Sequence[JobRecord]) -> bool:
@@ -388,12 +391,11 @@ class Submitter:
             half = len(records) // 2
             await self._submit(records[:half])
             return await self._submit(records[half:])
-        if len(records) > 1 and isinstance(error, SubmitLimit):
-            self._hold_back(records, error)  # shown at once: each try may take minutes
-            return await self._submit_held_back(records, (len(records) + 1) // 2)
-        if isinstance(error, SubmitLimit) and not self.closing:
-            self._hold_back(records, error)
-            return False
+        if isinstance(error, SubmitLimit) and not (self.closing and len(records) == 1):
+            behind = [first for first in self._in_line if alike(first, records[0])]
+            held = [*records, *(record for first in behind for record in self._in_line.pop(first))]
+            self._hold_back(held, error)  # all at once, as each try may take minutes
+            return len(records) > 1 and await self._submit_held_back(held, (len(records) + 1) // 2)
         self._report_refusal(records, error)
         return True
 
@@ -420,9 +422,7 @@ class Submitter:
                 continue
             record.status = JobStatus(JobState.PENDING, reason="held back by a submit limit")
             self.waiting[record] = None
-        if not self.waiting:
-            return
-        if not self.held_back:
+        if self.waiting and not self.held_back:
             logger.warning("The batch system takes no more jobs for now; the rest follows as jobs end. %s", error)
         self.held_back = str(error)
         if self._retry is None:

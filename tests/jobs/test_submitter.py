@@ -206,11 +206,17 @@ def test_jobs_that_go_one_by_one_stop_at_a_limit():
 
 
 class Halved(Queue):
-    """Refuses its largest array at once; it answers about the first half when the test ``opens`` it."""
+    """Refuses its largest array when it ``refuses``, as at first; it answers about half of it when it ``opens``."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.refuses = asyncio.Event()
+        self.refuses.set()
 
     async def submit(self, script, count):
         if count == self.largest_array:
             self.asked.append(count)
+            await self.refuses.wait()
             raise SubmitLimit("QOSMaxSubmitJobPerUserLimit")
         return await super().submit(script, count)
 
@@ -303,6 +309,36 @@ def test_an_array_that_comes_while_half_of_another_is_tried_follows_once_all_of_
         queue.opens.set()
         await happens(lambda: len(queue.there) == 12)
         assert sorted(queue.there) == sorted(record.job_id for record in records + later + others)
+        assert (submitter.waiting, submitter.held_back) == ({}, "")
+
+    tell(story)
+
+
+def test_arrays_whose_turn_has_not_come_are_held_back_with_the_first_one_that_a_limit_refuses(monkeypatch):
+    """They follow once all of that went."""
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 0.0)
+    records, owner = jobs(20), Quiet()
+
+    async def story():
+        queue = Halved(4)
+        submitter = Submitter(queue, lambda spec: "", owner, owner, "t")
+        queue.opens.clear()
+        queue.refuses.clear()
+        submitter.submit(records)
+        await happens(lambda: queue.asked == [4] * SUBMITTED_AT_ONCE)
+        queue.refuses.set()
+        await happens(lambda: queue.asked == [4] * SUBMITTED_AT_ONCE + [2] * SUBMITTED_AT_ONCE)
+        await happens(lambda: submitter._retry is None)  # the time to try again has come
+        await asyncio.sleep(0)
+        assert len(queue.asked) == 2 * SUBMITTED_AT_ONCE
+        tried = [*records[0:2], *records[4:6], *records[8:10]]
+        assert are_held_back(submitter, [record for record in records if record not in tried])
+        submitter.cancel(records[16:])
+        assert owner.gone == records[16:]
+        queue.opens.set()
+        await submitter.settle()
+        assert sorted(queue.there) == sorted(record.job_id for record in records[:16])
+        assert owner.gone == records[16:], "each is over once"
         assert (submitter.waiting, submitter.held_back) == ({}, "")
 
     tell(story)
