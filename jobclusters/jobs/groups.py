@@ -62,11 +62,10 @@ class Group:
         """The name of the next job; none is ever used twice."""
         return f"{self.prefix}-{self.made}"
 
-    def new_job(self) -> JobRecord:
-        """Make another job."""
-        record = JobRecord(self.next_name, self.made, self.spec)
-        self.made += 1
-        return record
+    def new_jobs(self, count: int) -> list[JobRecord]:
+        """Make so many other jobs."""
+        first, self.made = self.made, self.made + count
+        return [JobRecord(f"{self.prefix}-{number}", number, self.spec) for number in range(first, self.made)]
 
     def jobs_for(self, n: object, jobs: object, memory: object, cores: object) -> int:
         """Give the number of jobs that ``scale()`` asks for; raise InvalidRequest for a wrong number or amount."""

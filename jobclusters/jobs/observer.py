@@ -60,13 +60,14 @@ class Observer:
         self._idle: dict[str, float] = {}
         #: The jobs of the workers, by their names; "" for those of none.
         self._jobs: dict[object, str] = {}
-        for record in records.values():
-            self.follow(record)
+        self.follow(records)
 
-    def follow(self, record: JobRecord) -> None:
-        """Describe a new job, and from now on whatever changes of it."""
-        record.notice = self._changed.add
-        self._changed.add(record.name)
+    def follow(self, records: Mapping[str, JobRecord]) -> None:
+        """Describe new jobs, and from now on whatever changes of them."""
+        notice = self._changed.add  # one for all: it is an object, too
+        for record in records.values():
+            record.follow(notice)
+        self._changed.update(records)
 
     def look(self, now: float, most: int | None = None) -> bool:
         """Look at the jobs, at a moment in seconds of the event loop's clock; tell whether at all that have changed.

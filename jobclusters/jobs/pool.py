@@ -238,10 +238,11 @@ class JobPool:
 
     def add(self, records: Iterable[JobRecord]) -> None:
         """Have these jobs, which are of no group: none of them is ever replaced."""
+        added = {record.name: record for record in records}
         with self._lock:
-            for record in records:
-                self.records[record.name] = self._to_submit[record.name] = record
-                self._observer.follow(record)
+            self.records.update(added)
+            self._to_submit.update(added)
+            self._observer.follow(added)
         self._send_soon()
 
     def _reset_failures(self) -> None:
@@ -271,7 +272,7 @@ class JobPool:
 
     def _add(self, group: Group, count: int) -> None:
         if count > 0:
-            self.add([group.new_job() for _ in range(count)])
+            self.add(group.new_jobs(count))
             self._meter.asked(group.name, count)
 
     def _leave(self, names: Iterable[str], *, draining: bool = False) -> None:

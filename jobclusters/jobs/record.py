@@ -28,9 +28,15 @@ UNSEEN = 3
 NOT_SUBMITTED = JobStatus(JobState.PENDING, reason="not submitted yet")
 
 
-@dataclass(eq=False)
-class JobRecord:
-    """One job, from the wish to its end.
+class _WeaklyKept:
+    """May be a key of a mapping that doesn't keep it. Only from Python 3.11 on, dataclasses with slots have that."""
+
+    __slots__ = ("__weakref__",)
+
+
+@dataclass(eq=False, slots=True)
+class JobRecord(_WeaklyKept):
+    """One job, from the wish to its end. It has slots, as thousands may be made at once.
 
     Attributes
     ----------
@@ -72,7 +78,7 @@ class JobRecord:
         When it was asked for (or went back to the queue), when it was first seen to run, and when its first worker
         registered, in seconds of the event loop's clock; None before.
     notice
-        Is given its name when something has changed on which decisions depend.
+        Is given its name when something has changed on which decisions depend, once it is followed.
     """
 
     name: str
@@ -96,6 +102,11 @@ class JobRecord:
     began_at: float | None = None
     arrived_at: float | None = None
     notice: Callable[[str], None] | None = field(default=None, repr=False)
+
+    def follow(self, notice: Callable[[str], None]) -> None:
+        """Give notice of each change on which decisions depend, from now on."""
+        self.notice = notice
+        self.__class__ = FollowedRecord  # not before: what thousands of new ones begin with is no change
 
     @property
     def group(self) -> str:
@@ -208,35 +219,42 @@ def walltime_end(state: JobState, started: datetime | None, walltime: timedelta 
     return None
 
 
-class _Decisive:
-    """An attribute on which decisions depend: a record's ``notice`` is given each change. It is read as any other.
+def _decisive(name: str, part: Callable[[Any], object] | None = None) -> Any:
+    """Make of an attribute one of which each change is noticed.
 
     Parameters
     ----------
     name
         Of the attribute.
     part
-        Gives what counts of its value.
+        Gives what counts of its value, unless all does.
     """
+    slot = JobRecord.__dict__[name]
+    read, write = slot.__get__, slot.__set__
 
-    def __init__(self, name: str, part: Callable[[Any], object] = lambda value: value) -> None:
-        self._name = name
-        self._part = part
-
-    def __set__(self, record: JobRecord, value: object) -> None:
-        state = record.__dict__
-        if record.notice is None:
-            state[self._name] = value
-            return
-        before, state[self._name] = state[self._name], value
-        if before is not value and self._part(before) != self._part(value):
+    def change(record: FollowedRecord, value: object) -> None:
+        before = read(record)
+        write(record, value)
+        if before is not value and (before != value if part is None else part(before) != part(value)):
             record.notice(record.name)
 
+    return property(read, change)
 
-# What its workers do, no record can tell.
-JobRecord.status = _Decisive("status", attrgetter("state"))  # type: ignore[assignment]
-for _name in ("leaving", "asked_at", "began_at", "arrived_at"):
-    setattr(JobRecord, _name, _Decisive(_name))
+
+class FollowedRecord(JobRecord):
+    """What a record becomes that gives notice of each change on which decisions depend.
+
+    What its workers do, no record can tell.
+    """
+
+    __slots__ = ()
+
+    notice: Callable[[str], None]
+    status = _decisive("status", attrgetter("state"))
+    leaving = _decisive("leaving")
+    asked_at = _decisive("asked_at")
+    began_at = _decisive("began_at")
+    arrived_at = _decisive("arrived_at")
 
 
 class Owner(Protocol):
@@ -294,13 +312,17 @@ def element(job_id: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", match[0])) if match else ()
 
 
+def alike(one: JobRecord, other: JobRecord) -> bool:
+    """Tell whether two jobs are of one spec."""
+    return one.spec is other.spec or one.spec == other.spec  # that takes longer
+
+
 def arrays(records: Sequence[JobRecord], largest: int) -> list[list[JobRecord]]:
     """Cut jobs into arrays: of one spec, with consecutive numbers, none larger than the batch system takes."""
     cut: list[list[JobRecord]] = []
     for record in sorted(records, key=lambda each: each.number):
         last = cut[-1] if cut else None
-        alike = last is not None and (last[-1].spec is record.spec or last[-1].spec == record.spec)  # == takes longer
-        if last and alike and last[-1].number + 1 == record.number and len(last) < largest:
+        if last and alike(last[-1], record) and last[-1].number + 1 == record.number and len(last) < largest:
             last.append(record)
         else:
             cut.append([record])

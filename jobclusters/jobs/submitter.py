@@ -27,7 +27,7 @@ from jobclusters.errors import (
     describe,
 )
 from jobclusters.guard import Guard, ends_program
-from jobclusters.jobs.record import JobRecord, Journal, Owner, arrays, element
+from jobclusters.jobs.record import JobRecord, Journal, Owner, alike, arrays, element
 from jobclusters.spec.job_spec import JobSpec
 from jobclusters.state import JobState, JobStatus
 
@@ -198,11 +198,14 @@ class Submitter:
         self._cancels = Guard("Cancelling jobs", "it is tried again when the batch system answers")
         self._moving = Guard("Moving results from jobs that leave", "they are cancelled all the same")
         self._noting = Guard("Noting what was submitted")
-        #: Jobs that a submit limit holds back.
+        #: Jobs that a submit limit holds back; and those of them that are tried as soon as others have been taken.
         self.waiting: dict[JobRecord, None] = {}
+        self._next: set[JobRecord] = set()
         self._flush: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._turns = asyncio.Semaphore(SUBMITTED_AT_ONCE)
+        #: Arrays whose turn hasn't come, by their first job.
+        self._in_line: dict[JobRecord, Sequence[JobRecord]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- asked for, and gathered --------------------------------------------------------------------------------
@@ -242,9 +245,7 @@ class Submitter:
         self._leaving.discard(record)
         self._unverified.pop(record, None)
         self._owner.over(record)
-        if self.waiting and self._retry is not None:  # an end makes room under a submit limit
-            self._retry.cancel()
-            self._retry = asyncio.get_running_loop().call_later(GATHER_INTERVAL, self._submit_waiting)
+        self._hurry_waiting()  # an end makes room under a submit limit
         self.changed.set()
 
     def _soon(self) -> None:
@@ -284,12 +285,13 @@ class Submitter:
 
     async def _in_turn(self, array: Sequence[JobRecord]) -> None:
         """Submit one array once few others are being submitted, unless a limit holds back others of its spec."""
+        first = next(iter(self.waiting), None)
+        if first is not None and alike(first, array[0]):
+            self._hold_back(array, SubmitLimit(self.held_back))
+            return
+        self._in_line[array[0]] = array
         async with self._turns:
-            first = next(iter(self.waiting), None)
-            alike = first is not None and (first.spec is array[0].spec or first.spec == array[0].spec)
-            if alike and not all(record.leaving for record in array):
-                self._hold_back(array, SubmitLimit(self.held_back))
-            else:
+            if self._in_line.pop(array[0], None) is not None:  # else a limit holds it back with others
                 await self._submit(array)
 
     async def _submit(self, records: Sequence[JobRecord]) -> bool:
@@ -385,16 +387,15 @@ class Submitter:
         """Split what is too much at once; hold back what a limit refuses; report the rest to the owner."""
         if len(records) > 1 and isinstance(error, NoArrays):
             return await self._submit_one_by_one(records)
-        too_large = any(words in str(error) for words in self.batch_system.dialect.array_words)
-        if len(records) > 1 and (too_large or isinstance(error, SubmitLimit)):
+        if len(records) > 1 and any(words in str(error) for words in self.batch_system.dialect.array_words):
             half = len(records) // 2
-            if await self._submit(records[:half]) or too_large:
-                return await self._submit(records[half:])
-            self._hold_back(records[half:], error)
-            return False
-        if isinstance(error, SubmitLimit) and not self.closing:
-            self._hold_back(records, error)
-            return False
+            await self._submit(records[:half])
+            return await self._submit(records[half:])
+        if isinstance(error, SubmitLimit) and not (self.closing and len(records) == 1):
+            behind = [first for first in self._in_line if alike(first, records[0])]
+            held = [*records, *(record for first in behind for record in self._in_line.pop(first))]
+            self._hold_back(held, error)  # all at once, as each try may take minutes
+            return len(records) > 1 and await self._submit_held_back(held, (len(records) + 1) // 2)
         self._report_refusal(records, error)
         return True
 
@@ -415,32 +416,47 @@ class Submitter:
             self._owner.refused(records, error)
 
     def _hold_back(self, records: Sequence[JobRecord], error: QueueError) -> None:
-        if not self.held_back:
-            logger.warning("The batch system takes no more jobs for now; the rest follows as jobs end. %s", error)
-        self.held_back = str(error)
         for record in records:
             if record in self._leaving:
                 self.forget(record, JobState.CANCELLED)
                 continue
             record.status = JobStatus(JobState.PENDING, reason="held back by a submit limit")
             self.waiting[record] = None
+        if self.waiting and not self.held_back:
+            logger.warning("The batch system takes no more jobs for now; the rest follows as jobs end. %s", error)
+        self.held_back = str(error)
         if self._retry is None:
             self._retry = asyncio.get_running_loop().call_later(RETRY_INTERVAL, self._submit_waiting)
 
+    def _hurry_waiting(self) -> None:
+        """Try soon again what is held back."""
+        if self.waiting and self._retry is not None:
+            self._retry.cancel()
+            self._retry = asyncio.get_running_loop().call_later(GATHER_INTERVAL, self._submit_waiting)
+
     def _submit_waiting(self) -> None:
         self._retry = None
-        waiting, self.waiting = self.waiting, {}
-        self._spawn(self._try_again(list(waiting)), self._steps)
+        waiting = [record for record in self.waiting if record not in self._next]
+        self._spawn(self._submit_held_back(waiting, self.batch_system.largest_array), self._steps)
 
-    async def _try_again(self, waiting: list[JobRecord]) -> None:
-        went = True
-        for array in arrays(waiting, self.batch_system.largest_array):
-            if went:
-                went = await self._submit(array)
-            else:
-                self._hold_back(array, SubmitLimit(self.held_back))
-        if went:
+    async def _submit_held_back(self, records: Sequence[JobRecord], largest: int) -> bool:
+        """Submit jobs that are held back, in arrays up to a size, until a limit refuses one; give False if one does."""
+        self._next.update(records)
+        try:
+            for some in arrays(records, largest):
+                while left := [record for record in some if record in self.waiting]:  # others were let go meanwhile
+                    array = arrays(left, largest)[0]
+                    for record in array:
+                        del self.waiting[record]
+                    if not await self._submit(array):
+                        return False
+        finally:
+            self._next.difference_update(records)
+        if not self.waiting:
             self.held_back = ""
+        elif not self._next:  # what came meanwhile wasn't tried
+            self._hurry_waiting()
+        return True
 
     # -- cancelling ---------------------------------------------------------------------------------------------
 

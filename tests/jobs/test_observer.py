@@ -136,7 +136,7 @@ def test_what_has_changed_is_seen_as_if_all_were_looked_at(data):
                 group = data.draw(st.sampled_from(["C", "C-gpu"]))
                 name, made = f"{group}-{made}", made + 1
                 records[name] = JobRecord(name, made, SPEC)
-                observer.follow(records[name])
+                observer.follow({name: records[name]})
                 continue
             job = records[data.draw(st.sampled_from(some))]
             if what == "over":

@@ -205,6 +205,145 @@ def test_jobs_that_go_one_by_one_stop_at_a_limit():
     tell(story)
 
 
+class Halved(Queue):
+    """Refuses its largest array when it ``refuses``, as at first; it answers about half of it when it ``opens``."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.refuses = asyncio.Event()
+        self.refuses.set()
+
+    async def submit(self, script, count):
+        if count == self.largest_array:
+            self.asked.append(count)
+            await self.refuses.wait()
+            raise SubmitLimit("QOSMaxSubmitJobPerUserLimit")
+        return await super().submit(script, count)
+
+
+async def half_tried(records, owner, room=10**9):
+    """Submit an array to a queue that has refused it whole, and hasn't answered yet about its first half."""
+    queue = Halved(len(records), room)
+    submitter = Submitter(queue, lambda spec: "", owner, owner, "t")
+    queue.opens.clear()
+    submitter.submit(records)
+    await happens(lambda: queue.asked == [len(records), len(records) // 2])
+    return queue, submitter
+
+
+def are_held_back(submitter, records):
+    """Tell whether these are seen to be held back, and no others."""
+    reasons = {record.status.reason for record in records}
+    return set(submitter.waiting) == set(records) and reasons <= {"held back by a submit limit"}
+
+
+@pytest.mark.parametrize(("room", "asked"), [(2, [4, 2, 2, 1]), (3, [4, 2, 2, 1, 1]), (4, [4, 2, 2])])
+def test_what_a_limit_refuses_is_held_back_before_half_of_it_is_tried(room, asked, monkeypatch):
+    """A try may take minutes. The other half follows at once where the first one went, and isn't tried before."""
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 0.0)
+    records = jobs(4)
+
+    async def story():
+        queue, submitter = await half_tried(records, Quiet(), room)
+        assert are_held_back(submitter, records[2:])
+        assert submitter.held_back == "QOSMaxSubmitJobPerUserLimit"
+        await happens(lambda: submitter._retry is None)  # the time to try again has come
+        await asyncio.sleep(0)
+        assert queue.asked == [4, 2]
+        monkeypatch.setattr(module, "RETRY_INTERVAL", 1000.0)
+        queue.opens.set()
+        await submitter.settle()
+        assert queue.asked == asked
+        assert len(queue.there) == room
+        assert are_held_back(submitter, records[room:])
+        assert bool(submitter.held_back) == (room < 4)
+        queue.room = 4
+        submitter._submit_waiting()
+        await submitter.settle()
+        assert sorted(queue.there) == sorted(record.job_id for record in records)
+
+    tell(story)
+
+
+def test_what_is_let_go_while_half_is_tried_is_over_at_once_and_the_rest_follows():
+    records, owner = jobs(8), Quiet()
+
+    async def story():
+        queue, submitter = await half_tried(records, owner)
+        submitter.cancel([records[5]])
+        assert owner.gone == [records[5]]
+        queue.opens.set()
+        await submitter.settle()
+        assert queue.asked == [8, 4, 1, 2], "an array has consecutive numbers"
+        assert submitter.held_back == ""
+        assert sorted(queue.there) == sorted(record.job_id for record in records if record is not records[5])
+
+    tell(story)
+
+
+def test_a_cluster_that_closes_while_half_is_tried_submits_nothing_more():
+    records, owner = jobs(8), Quiet()
+
+    async def story():
+        queue, submitter = await half_tried(records, owner)
+        closing = asyncio.ensure_future(submitter.close(records))
+        await happens(lambda: owner.gone == records[4:])
+        queue.opens.set()
+        assert await closing == []
+        assert (queue.asked, queue.there, submitter.waiting) == ([8, 4], {}, {})
+        assert sorted(record.number for record in owner.gone) == list(range(8)), "each is over once"
+
+    tell(story)
+
+
+def test_an_array_that_comes_while_half_of_another_is_tried_follows_once_all_of_that_went(monkeypatch):
+    """It would be tried in vain. Another queue may have another limit."""
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 1000.0)
+    records, later, others = jobs(8), jobs(2, first=50), jobs(2, first=100, queue="other")
+
+    async def story():
+        queue, submitter = await half_tried(records, Quiet())
+        submitter.submit(later + others)
+        await happens(lambda: queue.asked == [8, 4, 2])
+        assert are_held_back(submitter, records[4:] + later)
+        queue.opens.set()
+        await happens(lambda: len(queue.there) == 12)
+        assert sorted(queue.there) == sorted(record.job_id for record in records + later + others)
+        assert (submitter.waiting, submitter.held_back) == ({}, "")
+
+    tell(story)
+
+
+def test_arrays_whose_turn_has_not_come_are_held_back_with_the_first_one_that_a_limit_refuses(monkeypatch):
+    """They follow once all of that went."""
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 0.0)
+    records, owner = jobs(20), Quiet()
+
+    async def story():
+        queue = Halved(4)
+        submitter = Submitter(queue, lambda spec: "", owner, owner, "t")
+        queue.opens.clear()
+        queue.refuses.clear()
+        submitter.submit(records)
+        await happens(lambda: queue.asked == [4] * SUBMITTED_AT_ONCE)
+        queue.refuses.set()
+        await happens(lambda: queue.asked == [4] * SUBMITTED_AT_ONCE + [2] * SUBMITTED_AT_ONCE)
+        await happens(lambda: submitter._retry is None)  # the time to try again has come
+        await asyncio.sleep(0)
+        assert len(queue.asked) == 2 * SUBMITTED_AT_ONCE
+        tried = [*records[0:2], *records[4:6], *records[8:10]]
+        assert are_held_back(submitter, [record for record in records if record not in tried])
+        submitter.cancel(records[16:])
+        assert owner.gone == records[16:]
+        queue.opens.set()
+        await submitter.settle()
+        assert sorted(queue.there) == sorted(record.job_id for record in records[:16])
+        assert owner.gone == records[16:], "each is over once"
+        assert (submitter.waiting, submitter.held_back) == ({}, "")
+
+    tell(story)
+
+
 FULL = "sbatch did not answer in time: no answer in 120 s; it printed: Slurm temporarily unable to accept job, sleeping"
 
 
@@ -232,7 +371,8 @@ def test_a_full_queue_that_keeps_a_command_waiting_is_a_limit_unless_the_jobs_ha
         await submitter.settle()
         held = [record for record in records if record.job_id is None]
         assert len(queue.there) == (4 if came else 2)
-        assert list(submitter.waiting) == held == ([] if came else records[2:])
+        assert held == ([] if came else records[2:])
+        assert set(submitter.waiting) == set(held)
         assert "temporarily unable" in submitter.held_back or came
         assert queue.asked == ([4] if came else [4, 2, 2, 1])
 
@@ -267,7 +407,7 @@ def test_where_slurms_own_queue_is_full_what_fits_is_there_and_the_rest_is_held_
         submitter.submit(records)
         await submitter.settle()
         assert [record.job_id for record in records] == ["7", None, None, None]
-        assert list(submitter.waiting) == records[1:]
+        assert set(submitter.waiting) == set(records[1:])
         assert "Slurm temporarily unable to accept job" in submitter.held_back
         (tmp_path / "taken").unlink()
         submitter._submit_waiting()

@@ -129,7 +129,7 @@ def test_drill_qos_submit_limit(system, make, look, drill, messages):
     seen = look(cluster)
     cluster.scale(jobs=8)
     until(lambda: len(seen.living()) == 5)
-    until(lambda: "held back by a submit limit" in repr(cluster))
+    until(lambda: "3 held back by a submit limit" in repr(cluster))
     assert messages.text.count("takes no more jobs for now") == 1
     first = set(seen.living())
     system.cancel(min(first))
