@@ -14,7 +14,8 @@ import pytest
 from tests.helpers.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["test-checkout", "test-notebook", "test-live", "test-floor"]
+GROUPS = ["test-checkout+test-live-breaks", "test-notebook", "test-live-use", "test-floor"]
+PARTS = [part for group in GROUPS for part in group.split("+")]
 MAKE = """\
 #!/bin/bash
 # Says what it is called with, and fails or lasts as its file says.
@@ -40,7 +41,7 @@ class Run:
 
     def start(self):
         return subprocess.Popen(
-            [ROOT / "ci" / "all-tests", *PARTS],
+            [ROOT / "ci" / "all-tests", *GROUPS],
             env={**os.environ, "NOTES": str(self.notes), "MAKE": str(self.notes / "make"), "TMPDIR": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,28 +72,36 @@ def run(tmp_path):
             each.kill()
 
 
-def test_all_parts_are_run_one_after_the_other_and_shown(run):
+def test_all_groups_are_run_one_after_the_other_and_shown(run):
     code, out = run()
     assert code == 0, out
-    assert run.calls.read_text().splitlines() == [f"{part} {what}" for part in PARTS for what in ("began", "is over")]
+    calls = run.calls.read_text().splitlines()
+    assert sorted(calls[:4]) == sorted(f"{part} {what}" for part in PARTS[:2] for what in ("began", "is over"))
+    assert calls[4:] == [f"{part} {what}" for part in PARTS[2:] for what in ("began", "is over")]
     for part in PARTS:
         assert f"{part} is over" in out
         assert f"--- {part}: exit status 0" in out
 
 
-@pytest.mark.parametrize("part", ["test-checkout", "test-live", "test-floor"])
+@pytest.mark.parametrize("first", PARTS[:2])
+def test_the_parts_of_a_group_run_at_the_same_time(run, first):
+    (other,) = {*PARTS[:2]} - {first}
+    run.behave(first, f'until grep -q "{other} began" "$NOTES/calls"; do sleep 0.05; done')
+    code, out = run()
+    assert code == 0, out
+
+
+@pytest.mark.parametrize("part", ["test-checkout", "test-live-breaks", "test-floor"])
 def test_a_part_that_fails_is_shown_last_and_hides_no_other(run, part):
     run.behave(part, "echo the reason; code=3")
     code, out = run()
     assert code == 1
-    assert [line.split()[0] for line in run.calls.read_text().splitlines()] == [
-        part for part in PARTS for _ in range(2)
-    ]
+    assert sorted(line.split()[0] for line in run.calls.read_text().splitlines()) == sorted(2 * PARTS)
     assert out.endswith(f"the reason\n{part} is over\nall-tests: failed: {part}\n")
 
 
 @pytest.mark.parametrize(
-    ("number", "part"), [(signal.SIGINT, "test-checkout"), (signal.SIGTERM, "test-live"), (signal.SIGHUP, "test-floor")]
+    ("number", "part"), [(signal.SIGINT, "test-checkout"), (signal.SIGTERM, "test-live-breaks"), (signal.SIGHUP, "test-floor")]
 )
 def test_an_interrupt_ends_all_parts(run, number, part):
     run.behave(part, f'echo so far; echo {part} lasts >>"$NOTES/calls"; exec sleep 600')

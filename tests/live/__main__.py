@@ -1,7 +1,8 @@
 """Runs the live tests in three parts, with pytest's options: ``python -m tests.live -k drill``.
 
-The long ones run beside the others; those that break the batch system follow, alone. JOBCLUSTERS_LIVE_TOGETHER=2 runs
-two files at the same time, where tests mostly wait for the batch system.
+The long ones run beside the others; those that break the batch system follow, alone. JOBCLUSTERS_LIVE_PART=breaks runs
+only these, JOBCLUSTERS_LIVE_PART=use only the others. JOBCLUSTERS_LIVE_TOGETHER=2 runs two files at the same time, where
+tests mostly wait for the batch system.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def part(marks, *options, **how):
     return subprocess.Popen([*command, "tests/live", *sys.argv[1:]], **how)
 
 
-def main():
+def use():
+    """Run what only uses the batch system."""
     with tempfile.TemporaryFile("w+") as output:
         long = part("long", stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -31,7 +33,17 @@ def main():
             long.wait()
         output.seek(0)
         print(output.read(), flush=True)
-    codes.append(part("breaks").wait())
+    return codes
+
+
+def breaks():
+    return [part("breaks").wait()]
+
+
+def main():
+    only = os.environ.get("JOBCLUSTERS_LIVE_PART")
+    parts = {"use": use, "breaks": breaks}
+    codes = parts[only]() if only else use() + breaks()
     failed = [code for code in codes if code not in (0, NOTHING)]
     return failed[0] if failed else 0 if 0 in codes else NOTHING
 

@@ -230,7 +230,7 @@ def test_drill_idle_with_pending_jobs(system, head, seen, keywords, name):
     seen.until_gone()
 
 
-@pytest.mark.parametrize("stays", [False, True])
+@pytest.mark.parametrize("stays", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_drill_notebook_killed_while_the_head_waits(system, head, notebook, seen, stays, name):
     first = notebook(
         "",
