@@ -101,7 +101,8 @@ def test_a_part_that_fails_is_shown_last_and_hides_no_other(run, part):
 
 
 @pytest.mark.parametrize(
-    ("number", "part"), [(signal.SIGINT, "test-checkout"), (signal.SIGTERM, "test-live-breaks"), (signal.SIGHUP, "test-floor")]
+    ("number", "part"),
+    [(signal.SIGINT, "test-checkout"), (signal.SIGTERM, "test-live-breaks"), (signal.SIGHUP, "test-floor")],
 )
 def test_an_interrupt_ends_all_parts(run, number, part):
     run.behave(part, f'echo so far; echo {part} lasts >>"$NOTES/calls"; exec sleep 600')

@@ -29,7 +29,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "containers: needs what ci/*-docker has, and may break it")
     config.addinivalue_line("markers", "queues: needs queues, which not every batch system has")
     config.addinivalue_line("markers", "breaks: stops the daemon or nodes for a while, or takes all nodes")
-    config.addinivalue_line("markers", "long: takes minutes, mostly of waiting, on nodes that no other test uses, or on none")
+    config.addinivalue_line(
+        "markers", "long: takes minutes, mostly of waiting, on nodes that no other test uses, or on none"
+    )
 
 
 def pytest_generate_tests(metafunc):
