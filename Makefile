@@ -39,7 +39,7 @@ demo: $(VENV)/.installed-notebook
 	@$(BIN)/jobclusters demo
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q -m "not live and not browser" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -m "not live and not browser" -n 3 --dist loadfile $(ARGS)
 
 # The same as in test-fast, from any seed, and as many rounds of each case; a failure names what came of which round.
 SEED ?= $(shell date +%s)
