@@ -2,12 +2,14 @@
 
 The rules, in the order in which they matter; docs/scaling.md explains them with pictures, and says what each is worth:
 
-1. A job is worth asking for if there will be work left for it when it starts. A rise of up to a tenth of what there is
-   must last for a minute.
+1. A job is worth asking for if there will be work left for it when it starts. A rise of up to a tenth of what there is,
+   or of what has been needed for a minute, must last for a minute; where core-hours are preferred, so must the last
+   tenth of a larger one.
 2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
 3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
-4. Busy jobs go when fewer have been enough for a minute: they get no new tasks, and finish what they have. Those that
-   end soon go first, and also where the others are a tenth too few for a moment: that much isn't asked for, either.
+4. Busy jobs go when fewer have been enough for a minute: they get no new tasks, and finish what they have. Half a
+   minute is enough for those beyond a tenth, and for all where core-hours are preferred. Those that end soon go first,
+   and also where the others are a tenth too few for a moment: that much isn't asked for, either.
 5. A job whose walltime ends before a new one would start is no supply: its replacement is asked for now, and it hands
    over when that is there (:mod:`jobclusters.scaling.handover`).
 """
@@ -25,8 +27,8 @@ from jobclusters.spec.units import counted
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
-#: The share by which demand varies where work is steady, and the seconds for which a rise of no more than that must
-#: last, or any fall before busy jobs get no more tasks.
+#: The share by which demand varies where work is steady, and the seconds for which a change of no more than that must
+#: last: a rise before more are asked for, a fall before busy jobs get no more tasks.
 NOISE, STEADY = 0.1, 60.0
 #: Seconds that a task is believed to take before one of its kind was seen (as in Dask). Where no job runs it is at
 #: least this share of the wait: learning it one wait later would be dear.
@@ -49,10 +51,14 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     """
     jobs = _Jobs(snapshot.jobs, snapshot.wait, now)
     need, worth, because = _need(jobs, snapshot, policy)
+    # As jobs end, what there is says less of demand than what has been needed.
+    sure = max(jobs.supply, policy.minimum, lowest(snapshot.needs, STEADY, now, need))
     ask = worth
-    if worth <= (1 + NOISE) * jobs.supply:
-        ask = min(worth, max(jobs.supply, policy.minimum, lowest(snapshot.needs, STEADY, now, need)))
-        because += f", not all of them needed for {STEADY:g} s yet" * (ask < worth)
+    if worth <= (1 + NOISE) * sure:
+        ask = min(worth, sure)
+    elif policy.prefer == "core-hours":
+        ask = math.ceil(worth / (1 + NOISE))
+    because += f", not all of them needed for {STEADY:g} s yet" * (ask < worth)
     if policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours:
         decision = _give_up(jobs, policy, need)
     elif ask > jobs.supply:
@@ -206,8 +212,11 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
     stay = max(need, kept, jobs.holders(policy))
     enough = max(stay, needed(policy.idle))
+    half, whole = needed(STEADY / 2), needed(STEADY)
+    most = half if policy.prefer == "core-hours" else min(whole, math.ceil((1 + NOISE) * half))
+    steadily = STEADY if most == whole else STEADY / 2
     # What wouldn't be asked for isn't kept until its walltime ends.
-    steady = max(stay, lowest(snapshot.needs, STEADY, now, need), math.ceil(needed(STEADY) / (1 + NOISE)))
+    steady = max(stay, lowest(snapshot.needs, STEADY, now, need), math.ceil(most / (1 + NOISE)))
     # A job that runs and has no worker yet can't hold results: none goes in its favour.
     (idle, idle_ending), (busy, busy_ending) = jobs.split(jobs.census.idle), jobs.split(jobs.census.busy)
     lasting = len(idle) + len(busy)
@@ -215,11 +224,11 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     retire = victims(idle, lasting - enough)
     lasting -= len(retire)
     retire += victims(idle_ending, there - enough)
-    drained = victims(busy_ending, there - len(retire) - steady) + victims(busy, lasting - max(stay, needed(STEADY)))
+    drained = victims(busy_ending, there - len(retire) - steady) + victims(busy, lasting - max(stay, most))
     if not cancel and not retire and not drained:
         surplus = jobs.supply - need
         return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
-    lasted = patience if cancel else STEADY if drained else policy.idle
+    lasted = patience if cancel else steadily if drained else policy.idle
     return Decision(0, tuple(cancel), (*retire, *drained), need, f"{because}, for {lasted:.3g} s")
 
 
