@@ -74,8 +74,11 @@ test-notebook: $(VENV)/.installed-notebook-test
 test-live:
 	ci/live-tests
 
-test-live-use test-live-breaks:
-	JOBCLUSTERS_LIVE_PART=$(@:test-live-%=%) ci/live-tests
+test-live-use:
+	JOBCLUSTERS_LIVE_PART=use ci/live-tests
+
+test-live-breaks:
+	JOBCLUSTERS_LIVE_PART=breaks ci/live-tests
 
 # Unstable moves: it is no part of make test.
 test-versions:
