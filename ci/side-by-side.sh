@@ -20,6 +20,8 @@ start() { # name, command...
     : >"$logs/$1"
     "${@:2}" </dev/null >>"$logs/$1" 2>&1 &
     processes[$1]=$!
+    # an interrupt that came while it was started has been handed on to those before it only
+    [ "$interrupted" = 0 ] || kill -- "-$!" 2>/dev/null || true
 }
 
 await() { # name; the exit status is in $code

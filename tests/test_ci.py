@@ -114,3 +114,10 @@ def test_an_interrupt_ends_all_parts(run, number, part):
     assert "so far" in out
     assert run.left() == []
     assert [path.name for path in run.notes.iterdir() if path.is_dir()] == [], "what it has written down is gone"
+
+
+def test_what_is_started_after_an_interrupt_ends_too():
+    """As the second part of a group, where the interrupt comes between the two."""
+    script = f"source {ROOT}/ci/side-by-side.sh; interrupted=130; start part sleep 600; await part; echo $code"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert done.stdout == "143\n"
