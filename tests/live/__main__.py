@@ -43,6 +43,8 @@ def breaks():
 def main():
     only = os.environ.get("JOBCLUSTERS_LIVE_PART")
     parts = {"use": use, "breaks": breaks}
+    if only and only not in parts:
+        sys.exit(f"JOBCLUSTERS_LIVE_PART={only}: known are {', '.join(parts)}")
     codes = parts[only]() if only else use() + breaks()
     failed = [code for code in codes if code not in (0, NOTHING)]
     return failed[0] if failed else 0 if 0 in codes else NOTHING
