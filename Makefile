@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # Those of `make test-pythons`; a name of pyenv's may stand for nothing.
 PYTHONS ?= $(shell for each in python3.10 python3.11 python3.12 python3.13 python3.14; do $$each -c '' 2>/dev/null && echo $$each; done; :)
 
-.PHONY: help demo test test-fast fuzz test-live test-live-use test-live-breaks test-versions test-checkout test-notebook test-pythons test-floor check docs dist bench drills clean
+.PHONY: help demo test test-fast fuzz test-live test-versions test-checkout test-notebook test-pythons test-floor check docs dist bench drills clean
 
 help:
 	@echo "make demo       a Dask cluster on this machine's own queue, from nothing"
@@ -74,12 +74,6 @@ test-notebook: $(VENV)/.installed-notebook-test
 test-live:
 	ci/live-tests
 
-test-live-use:
-	JOBCLUSTERS_LIVE_PART=use ci/live-tests
-
-test-live-breaks:
-	JOBCLUSTERS_LIVE_PART=breaks ci/live-tests
-
 # Unstable moves: it is no part of make test.
 test-versions:
 	JOBCLUSTERS_LIVE=slurm,slurm@trixie,slurm@sid ci/live-tests
@@ -88,7 +82,7 @@ test-checkout:
 	ci/try-checkout demo test-fast $(if $(ARGS),ARGS='$(ARGS)')
 
 test:
-	MAKE=$(MAKE) ci/all-tests test-checkout+test-live-breaks test-notebook test-live-use
+	MAKE=$(MAKE) ci/all-tests test-checkout+test-notebook+test-live
 
 drills:
 	ci/live-tests -k drill

@@ -1,8 +1,8 @@
 """Runs the live tests in three parts, with pytest's options: ``python -m tests.live -k drill``.
 
-The long ones run beside the others; those that break the batch system follow, alone. JOBCLUSTERS_LIVE_PART=breaks runs
-only these, JOBCLUSTERS_LIVE_PART=use only the others. JOBCLUSTERS_LIVE_TOGETHER=2 runs two files at the same time, where
-tests mostly wait for the batch system.
+Those that break the batch system come first, alone; they mostly wait, while other tests of ``make test`` compute. The
+long ones run beside the others. JOBCLUSTERS_LIVE_TOGETHER=2 runs two files at the same time, where tests mostly wait for
+the batch system.
 """
 
 from __future__ import annotations
@@ -22,30 +22,17 @@ def part(marks, *options, **how):
     return subprocess.Popen([*command, "tests/live", *sys.argv[1:]], **how)
 
 
-def use():
-    """Run what only uses the batch system."""
+def main():
+    codes = [part("breaks").wait()]
     with tempfile.TemporaryFile("w+") as output:
         long = part("long", stdout=output, stderr=subprocess.STDOUT)
         try:
-            codes = [part("not long and not breaks", *TOGETHER).wait(), long.wait()]
+            codes += [part("not long and not breaks", *TOGETHER).wait(), long.wait()]
         finally:
             long.terminate()
             long.wait()
         output.seek(0)
         print(output.read(), flush=True)
-    return codes
-
-
-def breaks():
-    return [part("breaks").wait()]
-
-
-def main():
-    only = os.environ.get("JOBCLUSTERS_LIVE_PART")
-    parts = {"use": use, "breaks": breaks}
-    if only and only not in parts:
-        sys.exit(f"JOBCLUSTERS_LIVE_PART={only}: known are {', '.join(parts)}")
-    codes = parts[only]() if only else use() + breaks()
     failed = [code for code in codes if code not in (0, NOTHING)]
     return failed[0] if failed else 0 if 0 in codes else NOTHING
 
