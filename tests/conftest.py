@@ -12,6 +12,8 @@ from pathlib import Path
 
 # Before any import of dask: importing dask_jobqueue writes a file, and test modules import it before a fixture runs.
 SESSION = os.environ["DASK_CONFIG"] = tempfile.mkdtemp(prefix="jobclusters-tests-")
+# In each Python that imports NumPy, threads that nobody needs here would spin for a while.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import dask.config
 import distributed  # noqa: F401 -- it sets its loggers up, see below
