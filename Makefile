@@ -113,12 +113,14 @@ dist: $(VENV)/.installed-dist $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/scaling.py --million
 	$(BIN)/python benchmarks/decisions.py
 	$(BIN)/python -m benchmarks.thousands
 	$(BIN)/python -m benchmarks.answers
 	$(BIN)/python benchmarks/deaths.py
 	$(BIN)/python benchmarks/starts.py
 	$(BIN)/python benchmarks/first_cluster.py
+	$(BIN)/python benchmarks/security.py
 	ci/slurm-docker/up
 	ci/slurm-docker/run -- python benchmarks/jobs.py
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
+import pickle
 import shutil
 import signal
 import tempfile
@@ -73,7 +73,7 @@ class Isolation:
         monkeypatch.setenv("DASK_CONFIG", str(home / "user"))
         monkeypatch.setattr(dask.config, "paths", [str(home / "site"), str(home / "user")])
         monkeypatch.setattr(dask.config, "PATH", str(home / "user"))
-        settings, defaults = copy.deepcopy(dask.config.config), list(dask.config.defaults)
+        settings, defaults = pickle.dumps(dask.config.config), list(dask.config.defaults)
         config._introduce.cache_clear()
         config._warn_of.cache_clear()
         dask.config.refresh(paths=dask.config.paths)
@@ -81,7 +81,7 @@ class Isolation:
         config._introduce.cache_clear()
         dask.config.defaults[:] = defaults
         dask.config.config.clear()
-        dask.config.config.update(settings)
+        dask.config.config.update(pickle.loads(settings))
 
 
 def properties_hold_at_any_speed():

@@ -48,7 +48,17 @@ def load() -> None:
     """
     _introduce()
     for defaults in _defaults():
-        dask.config.update(dask.config.config, defaults, priority="old")
+        if not _holds(dask.config.config, defaults):
+            dask.config.update(dask.config.config, defaults, priority="old")
+
+
+def _holds(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    """Tell whether a configuration has all of these keys: an update, which minds other spellings, takes much longer."""
+    return all(
+        name in config
+        and (not isinstance(value, dict) or (isinstance(config[name], dict) and _holds(config[name], value)))
+        for name, value in defaults.items()
+    )
 
 
 @lru_cache(maxsize=1)

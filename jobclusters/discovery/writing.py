@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
+from functools import cache
 
 import jinja2
 import yaml
@@ -139,8 +140,8 @@ def as_json(facts: Facts) -> dict[str, object]:
     }
 
 
-def write(facts: Facts, title: str, today: date) -> str:
-    """Write the facts as a YAML file for Dask's configuration; the batch system's title and the date head it."""
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jobclusters.templates", ""),
         trim_blocks=True,
@@ -149,7 +150,12 @@ def write(facts: Facts, title: str, today: date) -> str:
         autoescape=False,  # noqa: S701 -- it prints YAML
     )
     environment.filters |= {"clean": clean, "comment": comment, "flow": flow, "scalar": scalar}
-    return environment.get_template("discovered.yaml.j2").render(
+    return environment.get_template("discovered.yaml.j2")
+
+
+def write(facts: Facts, title: str, today: date) -> str:
+    """Write the facts as a YAML file for Dask's configuration; the batch system's title and the date head it."""
+    return _template().render(
         facts=facts,
         title=title,
         today=today.isoformat(),
