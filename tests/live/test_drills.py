@@ -168,7 +168,8 @@ def test_drill_daemon_paused_while_the_cluster_closes(system, make, look, daemon
     cluster = make(job_extra_directives=list(system.held))
     seen = look(cluster)
     cluster.scale(jobs=4)
-    until(lambda: len(seen.living()) == 4)
+    # There are jobs before the command that submits them has said so.
+    until(lambda: len(seen.living()) == 4 and {*cluster.jobs} == {*seen.living()})
     daemon("pause")
     closing = threading.Thread(target=cluster.close)
     closing.start()
