@@ -24,7 +24,7 @@ def until(condition, seconds=PATIENCE, poll=0.1):
             return value
         now = time.monotonic()
         assert now < deadline, f"what was waited for did not happen within {seconds:g} s"
-        time.sleep(max(poll, 10 * (now - began)))
+        time.sleep(max(poll, 5 * (now - began)))
 
 
 def kill(*processes):
