@@ -560,7 +560,7 @@ class JobCluster(ClusterBase, JobQueueCluster):  # type: ignore[misc]
 
     async def finish(self, why: str) -> None:
         """Close the cluster, and record why."""
-        if self._ending is None and self.status is Status.running:
+        if self._ending is None and self.status in (Status.created, Status.starting, Status.running):
             logger.warning("Cluster %s closes: %s.", self.name, why)
             self.registration.why = why
         await self._close()

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Coroutine
 from typing import Any
 
 from distributed.core import Status
@@ -88,16 +89,26 @@ async def _run(files: ClusterFiles, record: ClusterRecord, digest: str = "") -> 
     cluster = order.cls.as_head(presence, **order.keywords, asynchronous=True)
     why = TERMINATED
     try:
-        await _begin(cluster)
-        ended = asyncio.ensure_future(cluster.finished())
-        killed = asyncio.ensure_future(signalled.wait())
-        await asyncio.wait([ended, killed], return_when=asyncio.FIRST_COMPLETED)
+        await _unless(signalled, _begin(cluster))  # a user's preload, or a name server, may last
+        await _unless(signalled, cluster.finished())
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         raise
     finally:
         await cluster.finish(why)
     logger.info("The cluster has ended: %s.", presence.record.why)
+
+
+async def _unless(signalled: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do work until it is done, or cancel it when a signal asks for the end."""
+    task, signal_wait = asyncio.ensure_future(work), asyncio.ensure_future(signalled.wait())
+    await asyncio.wait([task, signal_wait], return_when=asyncio.FIRST_COMPLETED)
+    signal_wait.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 async def _begin(cluster: Any) -> None:

@@ -22,7 +22,7 @@ from jobclusters.head import shutdown
 from jobclusters.registry import liveness, names
 from jobclusters.registry.files import root
 from jobclusters.registry.names import Presence, claim, directory, new_record
-from jobclusters.registry.record import Liveness, Phase
+from jobclusters.registry.record import TERMINATED, Liveness, Phase
 from tests.helpers.cli_page import told_keys
 from tests.helpers.commands import command_runner
 from tests.helpers.heads import secrets, stale, standing
@@ -397,15 +397,26 @@ def test_a_cluster_that_dies_while_it_is_asked(start, monkeypatch):
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def lasting(small, tmp_path):
+    """Let a scheduler start for ever, from when this file is there."""
+    preload, begun = tmp_path / "lasting.py", tmp_path / "begun"
+    preload.write_text(
+        "import asyncio, pathlib\nasync def dask_setup(scheduler):\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n    await asyncio.sleep(600)\n"
+    )
+    small(f"jobqueue: {{local: {{cores: 1, memory: 1 GB}}}}\ndistributed: {{scheduler: {{preload: [{preload}]}}}}")
+    return begun
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["python starts", "the scheduler starts"])
 @pytest.mark.parametrize(
     ("name", "number", "code"),
     [("a", signal.SIGINT, 130), (None, signal.SIGINT, 130), ("a", signal.SIGHUP, 129), (None, signal.SIGTERM, 143)],
 )
-def test_a_start_is_ended_while_the_head_starts(typed, started, small, name, number, code):
-    lasting = "import asyncio\\nasync def dask_setup(scheduler):\\n    await asyncio.sleep(600)"
-    small(f'jobqueue: {{local: {{cores: 1, memory: 1 GB}}}}\ndistributed: {{scheduler: {{preload: ["{lasting}"]}}}}')
+def test_a_start_is_ended_while_the_head_starts(typed, started, lasting, name, number, code, begun):
     process = typed("start", *([name] if name else []))
-    until(lambda: started("jobclusters.head"))
+    until(lambda: started("jobclusters.head") and (lasting.exists() or not begun))
     process.send_signal(number)
     out, errors = process.over(code)
     assert (out, errors) == ("", "Interrupted.\n" if code == 130 else "")
@@ -414,6 +425,16 @@ def test_a_start_is_ended_while_the_head_starts(typed, started, small, name, num
     assert secrets() == []
     if name:
         assert facts("status", name)["standing"] == "ended"
+
+
+def test_a_head_that_is_terminated_while_it_starts_says_so(typed, started, lasting):
+    process = typed("start", "a")
+    until(lasting.exists)
+    (head,) = started("jobclusters.head")
+    head.terminate()
+    assert f"the head of cluster a has ended: {TERMINATED}" in process.over(1)[1]
+    assert TERMINATED in facts("status", "a")["why"]
+    assert secrets() == []
 
 
 def test_ctrl_c_while_the_first_workers_start(typed, started, small):
