@@ -16,9 +16,17 @@ hand_on() { # signal, exit status
 trap 'hand_on INT 130' INT
 trap 'hand_on TERM 143' TERM HUP
 
+begin() { # name, command...
+    : >"$logs/$1.begun"
+    [ "$(type -t "$2")" != file ] || exec "${@:2}"
+    "${@:2}"
+}
+
 start() { # name, command...
     : >"$logs/$1"
-    "${@:2}" </dev/null >>"$logs/$1" 2>&1 &
+    begin "$@" </dev/null >>"$logs/$1" 2>&1 &
+    # Until it has left our traps behind, a signal would let it end as this script does, with all that is written down.
+    until [ -e "$logs/$1.begun" ] || ! kill -0 "$!" 2>/dev/null; do :; done
     processes[$1]=$!
     # an interrupt that came while it was started has been handed on to those before it only
     [ "$interrupted" = 0 ] || kill -- "-$!" 2>/dev/null || true
