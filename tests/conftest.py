@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
@@ -107,6 +108,12 @@ def pytest_configure(config):
     config.pluginmanager.register(Isolation(), "jobclusters-isolation")
     if config.pluginmanager.hasplugin("hypothesispytest"):
         properties_hold_at_any_speed()
+
+
+def pytest_collection_finish():
+    """Leave what is imported, and the tests, out of each collection to come."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure():

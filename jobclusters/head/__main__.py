@@ -8,6 +8,7 @@ there, and runs until the cluster closes. RUN tells the cluster from another one
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import shutil
@@ -35,6 +36,8 @@ logger = logging.getLogger("jobclusters.head")
 
 def main(arguments: list[str]) -> int:
     """Run a head, or sweep after one; give the exit status."""
+    gc.freeze()
+    gc.enable()
     sweeps = arguments[:1] == ["--sweep"]
     directory, run, *digest = arguments[1:] if sweeps else arguments
     files = ClusterFiles(directory)

@@ -6,6 +6,7 @@ It does not wait for the death of its owner, as what it imports may have been ch
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -90,16 +91,20 @@ def clear_up(system: str, directory: str, left: LeftBehind) -> None:
 
 def prepare(system: str) -> None:
     """Import what :func:`clear_up` needs."""
+    gc.disable()
     import jobclusters.registry.sweep
 
     if system == "local":
         import jobclusters.batch.local_queue  # noqa: F401
+    gc.freeze()
+    gc.enable()
 
 
 def main(system: str, directory: str = "") -> None:
     """Run as a process of its own, which ignores Ctrl-C and a closed terminal."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    gc.enable()
     left = follow_owner(lambda: prepare(system))
     if left is not None:
         clear_up(system, directory, left)

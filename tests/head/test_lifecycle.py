@@ -47,7 +47,7 @@ def notebook(tmp_path):
     def run(text):
         path = tmp_path / f"notebook{len(running)}.py"
         lines = [
-            "import json, os, sys, time, dask.config",
+            "import gc, json, os, sys, time, dask.config",
             "from distributed import Client, Scheduler, Worker",
             "from jobclusters import LocalQueueCluster",
             "from jobclusters.cluster.systems import LocalQueueJob",
@@ -506,6 +506,7 @@ def test_what_is_carried_to_the_head(notebook, tmp_path, started):
         failures = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.allowed_failures)
         worker = client.run(lambda dask_worker: type(dask_worker).__name__)
         tell([moon, failures, list(worker.values()), type(cluster).__name__, cluster.ends, repr(cluster)])
+        tell([client.run_on_scheduler(gc.isenabled), *client.run(gc.isenabled).values()])
         cluster.add_group("more", worker_class=Worker, **SMALL)
         tell([cluster.explain()[key][0].__name__ for key in ("job_cls", "scheduler_class")])
         cluster.close()
@@ -515,6 +516,7 @@ def test_what_is_carried_to_the_head(notebook, tmp_path, started):
     assert (moon, failures, workers) == ("full", 17, ["Worker"])
     assert (kind, ends) == ("ConnectedCluster", None)
     assert text.startswith("Mine(")
+    assert first.tell() == [True, True], "garbage is collected, once all is imported"
     assert first.tell() == ["Job", "Scheduling"]
     assert len(first.tell()) == 1, "a relative directory is the notebook's"
     until(lambda: not started("jobclusters.head"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import threading
@@ -49,6 +50,9 @@ def test_jobs_compute_and_leave_nothing(queue):
         cluster.scale(jobs=2)
         client.wait_for_workers(2, timeout=PATIENCE)
         assert client.submit(sum, range(10)).result() == 45
+        for nanny in (False, True):
+            collects = client.run(gc.isenabled, nanny=nanny)
+            assert [*collects.values()] == [True, True], "garbage is collected, once all is imported"
         assert {status.state for status in cluster.jobs.values()} == {JobState.RUNNING}
     assert {each.state for each in queue.states_now().values() if not each.state.ended} <= {JobState.COMPLETING}
     until(lambda: queue.living() == [])
