@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 #: then Dask itself reports most losses, at once.
 SLOWEST_INTERVAL = 30.0
 REST_INTERVAL = 60.0
+#: How much longer than its last answer took the batch system isn't asked: one that is slow has much to do.
+REST_PER_ANSWER = 2.0
 #: Ended jobs asked about one by one after a question; the rest of a mass death is explained by these.
 MOST_LOOKED_UP = 5
 #: Jobs of an answer that are read without a pause: Dask's scheduler has its turn between them.
@@ -83,6 +85,8 @@ class Poller:
         self._looking_up = Guard("Looking up how jobs ended", "they count as ended all the same")
         self._lost_since: dict[str, float] = {}
         self._interval = submitter.batch_system.interval
+        #: Seconds that the last answer took.
+        self._took = 0.0
         self._silent = False
 
     def hurry(self) -> None:
@@ -111,6 +115,7 @@ class Poller:
         except Exception as error:  # no answer is no information: nothing is declared dead
             self._no_answer(error)
             return
+        self._took = time.monotonic() - asked_at
         if self._silent:
             self._silent = False
             logger.warning("The batch system answers again.")
@@ -122,7 +127,8 @@ class Poller:
 
     async def _pause(self) -> None:
         """Wait for the next question: at least the queue's interval, then until something happens or time is up."""
-        await asyncio.sleep(self._batch_system.interval)
+        rest = min(REST_PER_ANSWER * self._took, SLOWEST_INTERVAL)
+        await asyncio.sleep(max(self._batch_system.interval, rest))
         asks = bool(self._followed() or self._submitter.given_up)
         # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation that comes together with the event.
         changed = asyncio.ensure_future(self._submitter.changed.wait())

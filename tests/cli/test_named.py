@@ -409,10 +409,14 @@ def lasting(small, tmp_path):
     return begun
 
 
-@pytest.mark.parametrize("begun", [False, True], ids=["python starts", "the scheduler starts"])
 @pytest.mark.parametrize(
-    ("name", "number", "code"),
-    [("a", signal.SIGINT, 130), (None, signal.SIGINT, 130), ("a", signal.SIGHUP, 129), (None, signal.SIGTERM, 143)],
+    ("name", "number", "code", "begun"),
+    [
+        ("a", signal.SIGINT, 130, False),
+        (None, signal.SIGTERM, 143, False),
+        (None, signal.SIGINT, 130, True),
+        ("a", signal.SIGHUP, 129, True),
+    ],
 )
 def test_a_start_is_ended_while_the_head_starts(typed, started, lasting, name, number, code, begun):
     process = typed("start", *([name] if name else []))

@@ -236,6 +236,28 @@ def test_close_never_raises_and_cancels_all_whatever_came_before(queue, monkeypa
     assert "Leaving the janitor failed" in caplog.text
 
 
+def test_a_batch_system_that_answers_slowly_is_asked_less_often(queue, monkeypatch):
+    monkeypatch.setattr("jobclusters.jobs.poller.SLOWEST_INTERVAL", 30.0)
+    states, answered, rests = queue.states, [], []
+
+    async def slow(ids):
+        rests.extend(time.monotonic() - last for last in answered[-1:])
+        await asyncio.sleep(0.2)
+        found = await states(ids)
+        answered.append(time.monotonic())
+        return found
+
+    async def story(pool):
+        await scaled(pool, queue, 1)
+        monkeypatch.setattr(queue, "states", slow)
+        for number in (1, 2, 3):
+            pool.hurry()
+            await happens(lambda number=number: len(answered) > number)
+        assert min(rests) >= 0.4  # before the cluster closes, which asks whether its jobs are gone
+
+    play(queue, story)
+
+
 def test_a_thousand_ends_in_one_moment_cost_a_few_questions_and_words(queue, monkeypatch, caplog):
     """0.1 read and printed all their outputs: 16 MB of log, and a gap of 9 s of the event loop."""
     read = []

@@ -109,7 +109,9 @@ def test_results_survive_scaling_down(queue, many):
         assert [value for value, _ in client.gather(held)] == list(range(30))
 
 
-@pytest.mark.parametrize("state", [JobState.TIMEOUT, JobState.NODE_FAIL, JobState.CANCELLED])
+@pytest.mark.parametrize(
+    ("many", "state"), [(1, JobState.TIMEOUT), (2, JobState.NODE_FAIL), (1, JobState.CANCELLED)], indirect=["many"]
+)
 def test_a_job_that_dies_is_replaced_once(queue, many, state):
     with ScriptedCluster(queue, **many) as cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
