@@ -13,7 +13,7 @@ from typing import Protocol
 from jobclusters.errors import QueueError, describe
 from jobclusters.guard import Guard
 from jobclusters.jobs.record import ABSENCES, JobRecord, walltime_end
-from jobclusters.jobs.submitter import Submitter
+from jobclusters.jobs.submitter import REST_PER_ANSWER, Submitter
 from jobclusters.state import JobState, JobStatus
 
 logger = logging.getLogger(__name__)
@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 #: then Dask itself reports most losses, at once.
 SLOWEST_INTERVAL = 30.0
 REST_INTERVAL = 60.0
-#: How much longer than its last answer took the batch system isn't asked: one that is slow has much to do.
-REST_PER_ANSWER = 2.0
 #: Ended jobs asked about one by one after a question; the rest of a mass death is explained by these.
 MOST_LOOKED_UP = 5
 #: Jobs of an answer that are read without a pause: Dask's scheduler has its turn between them.
