@@ -220,7 +220,8 @@ def test_the_life_of_a_cluster_by_commands(system, cluster):
     assert known["workers"] == 2
     assert sorted([made["job"], *known["jobs"]]) == cluster.living()
     assert {job["state"] for job in known["jobs"].values()} == {"RUNNING"}
-    assert all(job["node"] for job in known["jobs"].values())
+    # A worker may come before the batch system says where.
+    until(lambda: all(job["node"] for job in facts("status", "cli")["jobs"].values()))
 
     assert facts("scale", "cli", "--jobs", "3", "--wait")["workers"] == 3
     assert len(cluster.living()) == 4
