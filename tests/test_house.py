@@ -112,3 +112,11 @@ def test_late_imports_have_a_reason():
     found = having(late)
     assert {each for each in found if not any(each == place or each.startswith(place) for place in LATE)} == set()
     assert {place for place in LATE if not any(each.startswith(place) for each in found)} == set()
+
+
+def test_a_module_of_more_than_500_lines_says_why():
+    def long(name):
+        text = MODULES[name].read_text()
+        return text.count("\n") > 500 and "It is long because " not in (ast.get_docstring(ast.parse(text)) or "")
+
+    assert having(long) == set()

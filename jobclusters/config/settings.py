@@ -1,6 +1,8 @@
 """The configuration: ``jobclusters.*``, and dask-jobqueue's ``jobqueue.*`` without importing it.
 
 Both follow Dask's conventions: keywords over the user's files over the site's over the defaults.
+
+It is long because each setting has its reader here: what it may be, and what is said of one that is wrong.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A batch system is a subclass of :class:`Dialect` in ``jobclusters/dialects/``: class attributes, argument lists and
 parsers of replies. A variant of a system subclasses it.
+
+It is long because who adds a batch system finds all here: what one may have, and how commands and replies are read.
 """
 
 from __future__ import annotations
