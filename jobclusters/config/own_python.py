@@ -11,7 +11,7 @@ import jobclusters
 
 # Behind -c, Python's path begins with "", the working directory: Python would import a json.py there.
 # -P, which omits it, came with Python 3.11. The package's own directory may be the working directory: it comes last.
-# Among what the module imports there is no garbage: to look for it, and again at the end, takes a fifth of its start.
+# Nothing of what the module imports is garbage: to look for some, then and at the end, takes a fifth of that time.
 # The module freezes what it has imported, and lets garbage be collected.
 _CODE = (
     "import gc, sys; gc.disable(); sys.path[:] = [*filter(None, sys.path), {place}]; del sys.argv[:2]; import runpy;"

@@ -17,7 +17,7 @@ export DASK_TEMPORARY_DIRECTORY="${DASK_TEMPORARY_DIRECTORY:-$scratch}"
 # Python runs this, and then the worker: both, and the worker's processes, look into the working directory last.
 start='
 import gc, sys
-gc.disable()  # to look for garbage among all that is imported, and again at the end, takes a fifth of a start
+gc.disable()  # nothing of what is imported is garbage: to look for some, now and at the end, takes a fifth of the time of imports
 sys.path.sort(key=lambda entry: entry == "")
 from multiprocessing import util
 flags = getattr(util, "_args_from_interpreter_flags", list)
