@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -38,6 +39,11 @@ _NO_STDIN = re.compile(
     r"\b(?:stdin|standard input)\b[^\n]*\bnot\b|\bnot?\b[^\n]*\b(?:stdin|standard input)\b", re.IGNORECASE
 )
 
+#: A batch system that answers slowly is left alone for so many times as long as its last answer took, but for no longer
+#: than these seconds.
+REST_PER_ANSWER = 2.0
+LONGEST_REST = 30.0
+
 #: Seconds between a wait for details in vain and the next wait.
 DETAIL_WAIT_INTERVAL = 60.0
 
@@ -60,6 +66,8 @@ class BatchCommands:
     ----------
     largest_array : int
         The most jobs of one submission: 1 where there are no arrays.
+    interval : float
+        Seconds for which the batch system is left alone between two questions: longer while it answers slowly.
     """
 
     interval = 1.0
@@ -97,7 +105,12 @@ class BatchCommands:
             )
 
     async def _run(self, argv: Sequence[str]) -> Reply:
-        return await shell.run(argv, timeout=self.timeout, env=self.dialect.environment(os.environ))
+        began = time.monotonic()
+        reply = await shell.run(argv, timeout=self.timeout, env=self.dialect.environment(os.environ))
+        if reply.status is not None:
+            rest = min(REST_PER_ANSWER * (time.monotonic() - began), LONGEST_REST)
+            self.interval = max(BatchCommands.interval, rest)
+        return reply
 
     async def _run_submit(self, argv: Sequence[str], script: str, stdin: str | None) -> Reply:
         """Run a submission's command, which may take longer, and log it if it does."""

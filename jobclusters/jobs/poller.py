@@ -13,7 +13,7 @@ from typing import Protocol
 from jobclusters.errors import QueueError, describe
 from jobclusters.guard import Guard
 from jobclusters.jobs.record import ABSENCES, JobRecord, walltime_end
-from jobclusters.jobs.submitter import REST_PER_ANSWER, Submitter
+from jobclusters.jobs.submitter import Submitter
 from jobclusters.state import JobState, JobStatus
 
 logger = logging.getLogger(__name__)
@@ -83,8 +83,6 @@ class Poller:
         self._looking_up = Guard("Looking up how jobs ended", "they count as ended all the same")
         self._lost_since: dict[str, float] = {}
         self._interval = submitter.batch_system.interval
-        #: Seconds that the last answer took.
-        self._took = 0.0
         self._silent = False
 
     def hurry(self) -> None:
@@ -113,7 +111,6 @@ class Poller:
         except Exception as error:  # no answer is no information: nothing is declared dead
             self._no_answer(error)
             return
-        self._took = time.monotonic() - asked_at
         if self._silent:
             self._silent = False
             logger.warning("The batch system answers again.")
@@ -125,8 +122,7 @@ class Poller:
 
     async def _pause(self) -> None:
         """Wait for the next question: at least the queue's interval, then until something happens or time is up."""
-        rest = min(REST_PER_ANSWER * self._took, SLOWEST_INTERVAL)
-        await asyncio.sleep(max(self._batch_system.interval, rest))
+        await asyncio.sleep(self._batch_system.interval)
         asks = bool(self._followed() or self._submitter.given_up)
         # Not asyncio.wait_for: before Python 3.12 it can swallow a cancellation that comes together with the event.
         changed = asyncio.ensure_future(self._submitter.changed.wait())

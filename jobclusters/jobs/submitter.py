@@ -139,8 +139,6 @@ BELIEVE_TIMEOUT = 10.0
 #: Seconds between two cancels of the same jobs, and between two looks whether they are gone, at most.
 CANCEL_INTERVAL = 10.0
 VERIFY_INTERVAL = (2.0, 10.0)  # if the batch system answers, and if it doesn't
-#: How much longer than its last answer took the batch system isn't asked: one that is slow has much to do.
-REST_PER_ANSWER = 2.0
 
 #: Seconds for which jobs are asked about that were given up as absent, and how many.
 GIVEN_UP_TIMEOUT = 600.0
@@ -504,30 +502,27 @@ class Submitter:
 
     async def _cancel_for_sure(self, records: Sequence[JobRecord]) -> None:
         left = [record for record in records if not record.status.state.ended]
-        now = asyncio.get_running_loop().time
-        started = now()
+        started = asyncio.get_running_loop().time()
         pause, cancel_at, sent = 0.1, 0.0, False
         while left:
-            elapsed = now() - started
+            elapsed = asyncio.get_running_loop().time() - started
             if elapsed > CANCEL_TIMEOUT or (self.closing and sent and self._unsure and elapsed > BELIEVE_TIMEOUT):
                 self._leave_unverified(left, sent=sent)
                 return
-            most, rest = VERIFY_INTERVAL[0], 0.0
+            most = VERIFY_INTERVAL[0]
             try:
                 if elapsed >= cancel_at:
                     for record in left:
                         record.cancelled = True
                     await self.batch_system.cancel([str(record.job_id) for record in left])
                     cancel_at, sent = elapsed + CANCEL_INTERVAL, True
-                asked_at = now()
                 left = await self._still_there(left)
-                rest = min(REST_PER_ANSWER * (now() - asked_at), VERIFY_INTERVAL[1])
                 self._unsure = False
             except Exception as error:
                 most = VERIFY_INTERVAL[1]
                 self._warn_of_silence(error)
             if left:
-                await asyncio.sleep(max(min(pause, most), rest))
+                await asyncio.sleep(min(pause, most))
                 pause = min(2 * pause, most)
 
     def _warn_of_silence(self, error: Exception) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -284,3 +285,19 @@ def test_an_answer_in_an_error_is_cut():
     assert text == "qstat failed with exit status 1: qstat: no"
     assert len(Reply(("qstat",), 1, "{}" * 10_000).sentence()) < 3000
     assert "ask@site" in Reply(("qsub",), 1, "ask@site\n", "qsub: refused").sentence()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "interval"), [(0.0, 0, 1.0), (20.0, 0, 30.0), (4.0, 1, 8.0), (20.0, None, 1.0)]
+)
+def test_a_batch_system_that_answers_slowly_is_left_alone_for_longer(monkeypatch, seconds, status, interval):
+    clock = iter((100.0, 100.0 + seconds))
+
+    async def answer(argv, **_):
+        return Reply(tuple(argv), status)
+
+    monkeypatch.setattr("jobclusters.batch.commands.shell.run", answer)
+    monkeypatch.setattr("jobclusters.batch.commands.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    commands = BatchCommands(SLURM)
+    asyncio.run(commands._run(["squeue"]))
+    assert commands.interval == interval
