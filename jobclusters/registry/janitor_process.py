@@ -92,12 +92,14 @@ def clear_up(system: str, directory: str, left: LeftBehind) -> None:
 def prepare(system: str) -> None:
     """Import what :func:`clear_up` needs."""
     gc.disable()
-    import jobclusters.registry.sweep
+    try:
+        import jobclusters.registry.sweep
 
-    if system == "local":
-        import jobclusters.batch.local_queue  # noqa: F401
-    gc.freeze()
-    gc.enable()
+        if system == "local":
+            import jobclusters.batch.local_queue  # noqa: F401
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def main(system: str, directory: str = "") -> None:
