@@ -107,7 +107,7 @@ class BatchCommands:
     async def _run(self, argv: Sequence[str]) -> Reply:
         began = time.monotonic()
         reply = await shell.run(argv, timeout=self.timeout, env=self.dialect.environment(os.environ))
-        if reply.status is not None:
+        if reply.status == 0:  # what a command does whose server is down says nothing of the server's speed
             rest = min(REST_PER_ANSWER * (time.monotonic() - began), LONGEST_REST)
             self.interval = max(BatchCommands.interval, rest)
         return reply

@@ -288,7 +288,8 @@ def test_an_answer_in_an_error_is_cut():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status", "interval"), [(0.0, 0, 1.0), (20.0, 0, 30.0), (4.0, 1, 8.0), (20.0, None, 1.0)]
+    ("seconds", "status", "interval"),
+    [(0.0, 0, 1.0), (20.0, 0, 30.0), (4.0, 0, 8.0), (20.0, 1, 1.0), (20.0, None, 1.0)],
 )
 def test_a_batch_system_that_answers_slowly_is_left_alone_for_longer(monkeypatch, seconds, status, interval):
     clock = iter((100.0, 100.0 + seconds))
