@@ -14,6 +14,7 @@ from textwrap import indent
 import pytest
 
 import jobclusters
+from tests.helpers.waiting import PATIENCE
 
 ACME = Path(__file__).with_name("acme")
 TABLE = "dialects/__init__.py"
@@ -65,7 +66,7 @@ def acme(package, tmp_path, home, configure):
             check=False,
             cwd=tmp_path,
             env=environ,
-            timeout=100,
+            timeout=PATIENCE,
         )
         assert done.returncode == status, done.stderr
         return done.stdout + done.stderr * bool(status)

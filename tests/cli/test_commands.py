@@ -16,6 +16,7 @@ import pytest
 from jobclusters import Refused, cli
 from jobclusters.cli import COMMANDS, main_group
 from tests.helpers.commands import command_runner
+from tests.helpers.waiting import PATIENCE
 
 #: As the shell finds it.
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "jobclusters")
@@ -26,7 +27,7 @@ def call(*arguments, **more):
 
 
 def shell(*argv, **more):
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100, **more)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE, **more)
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_a_reader_that_leaves_early_gets_nothing():
     reading, writing = os.pipe()
     os.close(reading)
     command = [PROGRAM, "script", "--system", "slurm", "--worker-size", "large"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=100)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
     os.close(writing)
     assert done.stderr == ""
 
@@ -372,7 +373,7 @@ def test_ctrl_c_leaves_nothing_behind(configure):
     while "cluster.scale" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert errors.endswith("Interrupted.\n")

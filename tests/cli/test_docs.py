@@ -15,6 +15,7 @@ import pytest
 from jobclusters.cli import COMMANDS, main_group
 from tests.helpers.cli_page import DOCS, SECTIONS, TEXT, told_keys
 from tests.helpers.commands import command_runner
+from tests.helpers.waiting import PATIENCE
 
 
 def blocks(text):
@@ -55,7 +56,7 @@ def test_examples_print_what_they_are_said_to(block, site, home, tmp_path):
             check=False,
             cwd=tmp_path,
             env={**os.environ, **environment},
-            timeout=100,
+            timeout=PATIENCE,
         )
         printed = done.stdout.replace(str(home / "site"), "/etc/dask").replace(str(home), "/home/alice")
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -25,6 +25,7 @@ from jobclusters import (
     show_configuration,
 )
 from jobclusters.config.saved import read_file
+from tests.helpers.waiting import PATIENCE
 
 SITE = """
 jobclusters:
@@ -200,7 +201,7 @@ def test_of_many_that_save_at_once_one_wins(tmp_path):
         )
         for letter in "abcd"
     ]
-    results = [process.communicate(timeout=60) for process in running]
+    results = [process.communicate(timeout=PATIENCE) for process in running]
     assert [err for _, err in results] == [""] * 4
     (winner,) = [out.split()[1] for out, _ in results if out]
     assert set(show_configuration("shared")["queue"]) == {winner}
@@ -382,5 +383,5 @@ def test_a_configuration_starts_workers(tmp_path):
         "small", system="local", cores=1, memory="1 GiB", n_workers=1, job_script_prologue=["echo saved"]
     )
     with Cluster(configuration="small") as cluster:
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
         assert "saved" in "".join(cluster.get_job_logs().values())

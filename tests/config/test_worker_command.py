@@ -13,6 +13,7 @@ import pytest
 
 from jobclusters import InvalidRequest, job_script, save_configuration
 from jobclusters.config.worker_command import CUDA_OPTIONS, DASK_OPTIONS, WORKER_OPTIONS
+from tests.helpers.waiting import PATIENCE
 
 LARGE = {"worker_size": "large"}
 ONE_GPU = {"worker_size": "g4dnxlarge"}
@@ -180,7 +181,7 @@ def test_dask_cuda_takes_the_jobs_gpus(tmp_path, shell, given, seen):
     path.write_text(text)
     environment = {"PATH": os.environ["PATH"]} | ({} if given is None else {"CUDA_VISIBLE_DEVICES": given})
     done = subprocess.run(
-        [shutil.which(shell), str(path)], env=environment, capture_output=True, text=True, check=True, timeout=60
+        [shutil.which(shell), str(path)], env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert done.stdout == f"{seen}\n", "one command, which starts all of them"
 
@@ -244,6 +245,6 @@ def test_python_starts_with_what_dask_sets_for_workers_unless_it_is_set(tmp_path
         text = job_script("slurm", **LARGE, **keywords)
     given = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "4", "PYTHONHASHSEED": "7"}
     done = subprocess.run(
-        [shutil.which(shell), "-c", text], env=given, capture_output=True, text=True, check=True, timeout=60
+        [shutil.which(shell), "-c", text], env=given, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert done.stdout == "4 1 a 6640\n" + ("74\n" if keywords else ""), "what follows Python has its own"

@@ -22,6 +22,7 @@ from jobclusters.dialects import DIALECTS
 from jobclusters.discovery import SURVEYS, survey
 from jobclusters.errors import NoBatchSystem, Unavailable
 from tests.helpers.recorded import recorded
+from tests.helpers.waiting import PATIENCE
 
 SLURM = {
     "sbatch": {},
@@ -64,7 +65,7 @@ RUN = [sys.executable, "-c", "from jobclusters.cli.discover import command; comm
 
 
 def run(*args, **options):
-    return subprocess.run([*RUN, *args], capture_output=True, text=True, timeout=100, check=False, **options)
+    return subprocess.run([*RUN, *args], capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
 
 
 def fails(done, *words):
@@ -191,7 +192,7 @@ def test_ctrl_c_leaves_nothing(slurm, tmp_path):
     while not (pids.exists() and len(pids.read_text().split()) == 3):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "Traceback" not in said
     assert not (tmp_path / "x.yaml").exists()

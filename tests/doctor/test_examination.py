@@ -36,6 +36,7 @@ from jobclusters.jobs.record import JobRecord
 from jobclusters.state import JobState, JobStatus
 from jobclusters.testing import ScriptedQueue
 from tests.helpers.commands import command_runner
+from tests.helpers.waiting import PATIENCE
 
 assert doctor  # imported with distributed, whose settings no test may take away again
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "jobclusters")
@@ -347,7 +348,7 @@ def test_ended_from_outside_it_leaves_nothing(number, status, tmp_path, home):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == status
     assert "Traceback" not in errors
     assert not [line for line in lines_of_processes() if f"tail -f {marker}" in line]

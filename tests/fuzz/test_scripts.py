@@ -27,6 +27,7 @@ from jobclusters.errors import JobClustersError
 from jobclusters.spec.software import KEYS
 from tests.helpers.fuzzing import chances, rounds
 from tests.helpers.golden import CASES, HEADS, NEEDED, SMALL, head_script, script
+from tests.helpers.waiting import PATIENCE
 
 #: What a shell would run or fill in.
 LIVE = [
@@ -131,7 +132,7 @@ class Sandbox:
             cwd=self.work,
             env=environ,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         canary = self.path / "canary"

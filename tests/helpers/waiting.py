@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 #: Seconds for which a test waits for anything: they pass only where something is broken.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def until(condition, seconds=PATIENCE):

@@ -19,7 +19,7 @@ from jobclusters.jobs.groups import Group
 from jobclusters.jobs.pool import JobPool
 from jobclusters.spec.job_spec import JobSpec
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 ASK = st.tuples(st.just("scale"), st.integers(0, 6))
 END = st.tuples(st.just("end"), st.integers(0, 5))
@@ -145,7 +145,7 @@ class Scaling(RuleBasedStateMachine):
             self.start()
         until(lambda: len(self.queue.living()) == self.group.wanted == len(self.pool.wanted()))
         until(lambda: {record.job_id for record in self.pool.records.values()} == set(self.queue.living()))
-        asyncio.run_coroutine_threadsafe(self.pool.close(), self.loop).result(60)
+        asyncio.run_coroutine_threadsafe(self.pool.close(), self.loop).result(PATIENCE)
         assert (self.queue.living(), self.pool.records, self.pool.wanted()) == ([], {}, [])
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()

@@ -15,7 +15,7 @@ from jobclusters.scaling.model import Census, JobSnapshot
 from jobclusters.spec.units import UNLIMITED, handover_times
 from jobclusters.state import JobState
 from jobclusters.testing import ScriptedCluster, ScriptedQueue
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 NOW = 1000.0
 #: Due for 10 s; in 20 s its workers leave by themselves.
@@ -162,7 +162,7 @@ def test_a_task_is_finished_before_its_job_hands_over(cluster, client, queue, tm
     until(lambda: [str(ws.status.name) for ws in cluster.scheduler.workers.values()].count("closing_gracefully") == 1)
     event.set()
     until(lambda: len(queue.living()) == 1)
-    assert future.result(timeout=60) == 1
+    assert future.result(timeout=PATIENCE) == 1
     assert runs.read_text().split() == ["once"]
 
 
@@ -184,7 +184,7 @@ def test_a_task_that_takes_longer_starts_again_elsewhere(cluster, client, tmp_pa
     age(cluster, old, LEAVES_AT - 1)
     until(lambda: len(runs.read_text().split()) == 2)
     event.set()
-    assert future.result(timeout=60) == 1
+    assert future.result(timeout=PATIENCE) == 1
 
 
 def test_results_stay_as_long_as_possible_where_no_replacement_comes(cluster, client, queue, caplog, tmp_path):

@@ -17,6 +17,7 @@ from jobclusters.config.origins import Origin
 from jobclusters.dialects import DIALECTS
 from jobclusters.network.interfaces import Interface, Network, choose_network, connection_args
 from jobclusters.network.links import free_port
+from tests.helpers.waiting import PATIENCE
 
 MACHINE = {
     "lo": Interface("lo", "127.0.0.1"),
@@ -145,7 +146,7 @@ def test_all_stays_within_a_range_of_ports():
     listener, first = taken()
     with listener, LocalQueueCluster(cores=1, memory="1 GiB", ports=f"{first}-{first + 40}") as cluster:
         cluster.scale(jobs=1)
-        cluster.wait_for_workers(1, timeout=100)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
         with cluster.get_client() as client:
             (info,) = client.scheduler_info()["workers"].values()
             ports = [

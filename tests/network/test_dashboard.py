@@ -19,6 +19,7 @@ from tornado.websocket import websocket_connect
 
 from jobclusters import Cluster, LocalQueueCluster
 from jobclusters.network.dashboard import dashboard_path
+from tests.helpers.waiting import PATIENCE
 
 SMALL = {"cores": 1, "memory": "1 GiB"}
 ROUTES = ["distributed.http.scheduler.info", "distributed.http.proxy"]
@@ -39,7 +40,7 @@ opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 answers, seen = {}, []
 for link in links:
     try:
-        with opener.open(link, timeout=100) as answer:
+        with opener.open(link, timeout=PATIENCE) as answer:
             answers[link] = [answer.status, answer.geturl() + answer.read().decode(errors="replace")]
     except urllib.error.HTTPError as error:
         answers[link] = [error.code, str(error.headers.items()) + error.read().decode(errors="replace")]
@@ -56,7 +57,7 @@ json.dump([os.getuid(), answers, seen], sys.stdout)
 def stranger(links, files=()):
     done = subprocess.run(
         [sys.executable, "-c", STRANGER],
-        input=json.dumps([list(links), list(map(str, files))]), stdout=subprocess.PIPE, text=True, check=True, timeout=110,
+        input=json.dumps([list(links), list(map(str, files))]), stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     return json.loads(done.stdout)
 
@@ -67,7 +68,7 @@ def root_of(cluster):
 
 
 def page(link):
-    with urllib.request.urlopen(link, timeout=100) as answer:
+    with urllib.request.urlopen(link, timeout=PATIENCE) as answer:
         return answer.read().decode()
 
 
@@ -77,7 +78,7 @@ def fails(password):
 
 def test_a_stranger_on_the_machine_sees_nothing():
     with LocalQueueCluster(**SMALL, name="mine", n_workers=1) as cluster, Client(cluster) as client:
-        client.submit(fails, "pw-abc123", key="load-customers").exception(timeout=100)
+        client.submit(fails, "pw-abc123", key="load-customers").exception(timeout=PATIENCE)
         secret = dashboard_path(cluster.scheduler).strip("/")
         assert len(secret) > 20
         owner = page(f"{root_of(cluster)}/{secret}/json/counts.json") + page(cluster.dashboard_link)
@@ -194,7 +195,7 @@ def bokeh():
     return "bokeh.models" in sys.modules
 
 def page(name):
-    with urllib.request.urlopen(cluster.dashboard_link.replace("status", name), timeout=100) as answer:
+    with urllib.request.urlopen(cluster.dashboard_link.replace("status", name), timeout=PATIENCE) as answer:
         return answer.status
 
 with LocalQueueCluster(cores=1, memory="1 GiB", scheduler_options={options}) as cluster:
@@ -215,7 +216,7 @@ def test_pages_are_imported_at_once_where_that_is_asked_for():
 def prints(code):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
-        stdout=subprocess.PIPE, text=True, check=True, timeout=110, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     return done.stdout.strip()
 

@@ -17,6 +17,7 @@ from distributed import Client
 from jobclusters import InvalidRequest, LocalQueueCluster
 from jobclusters.network.dashboard import dashboard_path
 from jobclusters.network.links import Links, free_address, make_links, through_server
+from tests.helpers.waiting import PATIENCE
 
 ON_ITS_MACHINE = {"dashboard": "http://127.0.0.1:8787/status", "host": "127.0.0.1"}
 ON_THE_NETWORK = {"dashboard": "http://10.1.0.1:8787/status", "host": "10.1.0.1"}
@@ -114,7 +115,7 @@ def test_a_taken_port_is_another_ones():
 
 
 def page(address):
-    with urllib.request.urlopen(address, timeout=100) as answer:
+    with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
         return answer.status
 
 
@@ -186,7 +187,7 @@ def test_workers_have_no_dashboard_unless_asked_and_their_port_is_their_machines
     with LocalQueueCluster(**SMALL, n_workers=1) as cluster, Client(cluster) as client:
         cluster.add_group("shown", **SMALL, worker_options={"dashboard": True})
         cluster.scale(jobs=1, group="shown")
-        client.wait_for_workers(2, timeout=100)
+        client.wait_for_workers(2, timeout=PATIENCE)
         found = client.run(lambda dask_worker: (dask_worker.http_server.address, dask_worker.http_server.port))
         assert {address for address, _ in found.values()} == {"127.0.0.1"}
         assert sorted(status(f"http://127.0.0.1:{port}/status") for _, port in found.values()) == [200, 404]

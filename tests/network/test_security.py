@@ -171,7 +171,7 @@ def test_the_files_are_private_and_go_with_the_cluster(name, monkeypatch):
     old = os.umask(0)
     try:
         with LocalQueueCluster(**SMALL, name=name, n_workers=1) as cluster, Client(cluster) as client:
-            client.wait_for_workers(1, timeout=60)
+            client.wait_for_workers(1, timeout=PATIENCE)
             assert {path.name for path in cluster.files.path.iterdir()} == {*FILES.values(), "entry.json", "jobs.jsonl"}
             assert modes(root() / "clusters") == {0o700, 0o600}
             assert client.submit(sum, [1, 2]).result() == 3
@@ -186,7 +186,7 @@ def test_another_process_connects_with_the_files():
     with LocalQueueCluster(**SMALL, n_workers=1) as cluster:
         found = credentials.load(ClusterFiles(made()[0]))
         with Client(cluster.scheduler_address, security=found, timeout=PATIENCE) as client:
-            assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+            assert client.submit(sum, [1, 2]).result(timeout=PATIENCE) == 3
 
 
 def test_another_place(silence):
@@ -196,7 +196,7 @@ def test_another_place(silence):
         assert modes(private) == {0o700, 0o600}
         assert f"--tls-key {private}/" in cluster.job_script()
         assert not any(root().rglob("*.pem"))
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
     assert [*scratch.iterdir()] == []
 
 
@@ -210,7 +210,7 @@ def test_credentials_of_the_users_own():
     theirs = Security.temporary()
     with LocalQueueCluster(**SMALL, security=theirs, n_workers=1) as cluster, Client(cluster) as client:
         assert cluster.security.get_tls_config_for_role("client") == theirs.get_tls_config_for_role("client")
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         assert (cluster.files.path / FILES["key"]).read_text() == theirs.tls_worker_key
     assert made() == []
 
@@ -227,7 +227,7 @@ def test_a_directory_that_cannot_be_made_is_reported_and_nothing_submitted(keywo
         assert cluster.plan == set()
         (home / ".jobclusters").unlink()
         cluster.scale(1)
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
     assert [verb for verb, _ in queue.commands if verb == "submit"] == ["submit"]
 
 
@@ -242,7 +242,7 @@ def test_nothing_is_left_of_a_cluster_whose_jobs_failed():
     queue.refuse("no such account")
     cluster = ScriptedCluster(queue, **SMALL, n_workers=1)
     with pytest.raises(Refused, match="no such account"):
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
     assert len(made()) == 1
     cluster.close()
     assert made() == []
@@ -252,7 +252,7 @@ def test_asynchronous_clusters_leave_nothing():
     async def use():
         cluster = LocalQueueCluster(**SMALL, n_workers=1, asynchronous=True)
         async with cluster, Client(cluster, asynchronous=True) as client:
-            await client.wait_for_workers(1, timeout=60)
+            await client.wait_for_workers(1, timeout=PATIENCE)
             assert len(made()) == 1
             return await client.submit(sum, [1, 2])
 
@@ -274,7 +274,7 @@ def test_asynchronous_clusters_leave_nothing():
 def test_strangers_are_refused_and_disturb_nobody(stranger, words, monkeypatch):
     monkeypatch.setattr("jobclusters.network.known.load", lambda info: None)  # as in a process without the cluster
     with LocalQueueCluster(**SMALL, n_workers=1) as cluster, Client(cluster) as client:
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         go = os.path.abspath("go")
 
         def work():  # by value: workers can't import this module
@@ -296,8 +296,8 @@ def test_strangers_are_refused_and_disturb_nobody(stranger, words, monkeypatch):
                 )
             gc.collect()  # else that Client may be collected in the next one's thread: its end waits for that one's start
         Path("go").touch()
-        assert at_work.result(timeout=60) == "done"
-        assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+        assert at_work.result(timeout=PATIENCE) == "done"
+        assert client.submit(sum, [1, 2]).result(timeout=PATIENCE) == 3
 
 
 # -- what is left lying about -----------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def written(*directories):
 def test_the_key_is_nowhere_but_in_its_file(home, tmp_path):
     cluster = LocalQueueCluster(cores=2, processes=2, memory="1 GiB", log_directory="logs", n_jobs=1)
     with cluster, Client(cluster) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=PATIENCE)
         of_workers = client.run(lambda: {**os.environ})
         script = cluster.job_script()
         key = cluster.files.path / FILES["key"]

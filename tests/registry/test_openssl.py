@@ -23,7 +23,7 @@ from jobclusters import InvalidRequest, LocalQueueCluster, job_script
 from jobclusters.preload import dask_setup
 from jobclusters.registry import credentials, openssl
 from jobclusters.registry.openssl import GuardedObject, GuardedSecurity, GuardedSocket, guard_process, guard_security
-from tests.helpers.waiting import until
+from tests.helpers.waiting import PATIENCE, until
 
 NEW, OLD = ("OpenSSL 3.5.9 29 Sep 2026", (3, 5, 0, 9, 0)), ("OpenSSL 3.3.2 3 Sep 2024", (3, 3, 0, 2, 0))
 
@@ -111,7 +111,7 @@ def use(contexts):
         other = threading.Thread(target=repeat, args=(server.do_handshake,))
         other.start()
         repeat(client.do_handshake)
-        other.join(60)
+        other.join(PATIENCE)
         for call in (client.send, client.write, client.sendall):
             repeat(call, b"hello")
             assert repeat(server.recv, 5) == b"hello"
@@ -125,7 +125,7 @@ def use(contexts):
         other = threading.Thread(target=repeat, args=(server.unwrap,))
         other.start()
         repeat(client.unwrap).close()
-        other.join(60)
+        other.join(PATIENCE)
 
 
 @pytest.mark.usefixtures("emptied_by")
@@ -260,21 +260,22 @@ def strangers(addresses, context):
         yield broken
     finally:
         over.set()
-        thread.join(60)
+        thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize("python", [None, sys.executable], ids=["the same Python", "one that counts as another"])
 def test_a_cluster_works_beside_connections_that_break_off(python):
     shape = {"cores": 2, "processes": 2, "memory": "1 GiB"}
     with LocalQueueCluster(**shape, n_jobs=1, python=python) as cluster, Client(cluster) as client:
-        client.wait_for_workers(2, timeout=120)
+        client.wait_for_workers(2, timeout=PATIENCE)
         addresses = [parse_host_port(each) for each in (client.scheduler.address, *client.scheduler_info()["workers"])]
         context = Security.get_connection_args(cluster.security, "client")["ssl_context"]  # as it comes
         with strangers(addresses, context) as broken:
-            for number in range(100):
+            for number in range(30):
                 assert client.run_on_scheduler(lambda: "here") == "here"
                 # a worker that fetches from the other, over a connection of its own
-                assert client.submit(lambda *parts: sum(parts), *client.map(abs, [number, 1])).result(60) == number + 1
+                total = client.submit(lambda *parts: sum(parts), *client.map(abs, [number, 1]))
+                assert total.result(PATIENCE) == number + 1
             until(lambda: len({*broken}) == 3)
         expected = "GuardedSocket" if openssl._needed() else "SSLSocket"
         for nanny in (False, True):

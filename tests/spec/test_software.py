@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobclusters import InvalidRequest, JobsFailed, LocalQueueCluster, job_script
+from tests.helpers.waiting import PATIENCE
 
 SHELLS = [name for name in ("sh", "bash", "dash", "ksh") if shutil.which(name)]
 LARGE = {"worker_size": "large"}
@@ -73,7 +74,7 @@ class Node:
         path.write_text(text)
         command = [shutil.which(shell), str(path)]
         return subprocess.run(
-            command, env=self.environment, cwd=self.root, capture_output=True, text=True, check=False, timeout=60
+            command, env=self.environment, cwd=self.root, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
 
     def works(self, shell, software, **keywords):
@@ -491,7 +492,7 @@ def test_workers_live_in_a_venv(venv, tmp_path, monkeypatch):
         ) as cluster,
         cluster.get_client() as client,
     ):
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         (seen,) = client.run(eval(LOOK, {"sys": sys, "os": os})).values()  # by value: workers don't have this module
         assert seen == (str(venv), "dark blue", "mine"), "and the user's own preload isn't forgotten"
         line = versions_line(cluster)
@@ -505,7 +506,7 @@ def test_workers_of_another_version_say_so(venv, monkeypatch):
         LocalQueueCluster(n_workers=1, cores=1, memory="1 GiB", software={"venv": str(venv)}) as cluster,
         cluster.get_client() as client,
     ):
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         line = versions_line(cluster)
     assert "- WARNING -" in line
     assert "and distributed 1999.1.0 at the scheduler: tasks may fail, so give both the same software" in line
@@ -516,4 +517,4 @@ def test_a_venv_that_is_not_there_is_reported_at_once():
         LocalQueueCluster(n_workers=1, cores=1, memory="1 GiB", software={"venv": "/nowhere"}) as cluster,
         pytest.raises(JobsFailed, match="/nowhere/bin/activate"),
     ):
-        cluster.wait_for_workers(1, timeout=60)
+        cluster.wait_for_workers(1, timeout=PATIENCE)
