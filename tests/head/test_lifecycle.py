@@ -122,7 +122,7 @@ def test_what_close_does_to_the_cluster(make):
 def test_a_cluster_of_a_notebook_is_found_by_name_and_ends_with_the_notebook(notebook, make, started):
     first = notebook("""
         cluster = LocalQueueCluster(name="a", n_jobs=1, **SMALL)
-        cluster.wait_for_workers(1, timeout=PATIENCE)
+        cluster.wait_for_workers(1, timeout=120)
         tell(cluster.scheduler_address)
         time.sleep(600)
     """)
@@ -334,7 +334,7 @@ def test_a_cluster_that_cannot_be_reached_is_reported_and_left_alone(make, monke
 def test_the_owner_and_its_janitor_are_killed(notebook, started):
     first = notebook("""
         cluster = LocalQueueCluster(n_jobs=1, **SMALL)
-        cluster.wait_for_workers(1, timeout=PATIENCE)
+        cluster.wait_for_workers(1, timeout=120)
         tell(1)
         time.sleep(600)
     """)
@@ -354,7 +354,7 @@ def test_a_janitor_leaves_the_next_cluster_of_the_name_alone(notebook, started):
     """It may come late: meanwhile others have cleared up, and another cluster has the name."""
     first = notebook("""
         cluster = LocalQueueCluster(name="a", n_jobs=1, **SMALL)
-        cluster.wait_for_workers(1, timeout=PATIENCE)
+        cluster.wait_for_workers(1, timeout=120)
         tell(1)
         time.sleep(600)
     """)
@@ -501,7 +501,7 @@ def test_what_is_carried_to_the_head(notebook, tmp_path, started):
             scheduler_options={"dashboard_address": ":0"},
         )
         client = Client(cluster)
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=120)
         moon = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.moon)
         failures = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.allowed_failures)
         worker = client.run(lambda dask_worker: type(dask_worker).__name__)

@@ -40,7 +40,7 @@ opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 answers, seen = {}, []
 for link in links:
     try:
-        with opener.open(link, timeout=PATIENCE) as answer:
+        with opener.open(link, timeout=120) as answer:
             answers[link] = [answer.status, answer.geturl() + answer.read().decode(errors="replace")]
     except urllib.error.HTTPError as error:
         answers[link] = [error.code, str(error.headers.items()) + error.read().decode(errors="replace")]
@@ -195,7 +195,7 @@ def bokeh():
     return "bokeh.models" in sys.modules
 
 def page(name):
-    with urllib.request.urlopen(cluster.dashboard_link.replace("status", name), timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(cluster.dashboard_link.replace("status", name), timeout=120) as answer:
         return answer.status
 
 with LocalQueueCluster(cores=1, memory="1 GiB", scheduler_options={options}) as cluster:
