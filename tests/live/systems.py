@@ -51,6 +51,8 @@ class System(ABC):
     shows_output = True
     #: Whether it notices a node that freezes with its connections open.
     notices_frozen = True
+    #: Keywords with which jobs outlive a daemon that is down for minutes.
+    lasting: dict[str, object] = {}
     #: States of jobs that are about to end, or have.
     over: frozenset[str]
     #: In ci/*-docker: the container of the daemon that answers the commands, how many nodes the queue has, what stands
@@ -310,6 +312,7 @@ class Htcondor(System):
     daemon = "schedd"
     # Once a job runs, HTCondor goes by the connection to its node alone, which stays open.
     notices_frozen = False
+    lasting = {"lease_duration": "10 minutes"}
     nodes = 2
     gpu = "a100-sxm4-40gb"
 

@@ -181,7 +181,7 @@ def test_drill_daemon_paused_while_the_cluster_closes(system, make, look, daemon
 
 
 def test_drill_daemon_down_during_work(system, make, look, daemon, drill, messages, monkeypatch):
-    cluster = make()
+    cluster = make(**system.lasting)
     seen = look(cluster)
     cluster.scale(jobs=2)
     with Client(cluster) as client:
