@@ -2,14 +2,12 @@
 
 The rules, in the order in which they matter; docs/scaling.md explains them with pictures, and says what each is worth:
 
-1. A job is worth asking for if there will be work left for it when it starts. A rise of up to a tenth of what there is,
-   or of what has been needed for a minute, must last for a minute; where core-hours are preferred, so must the last
-   tenth of a larger one.
+1. A job is worth asking for if there will be work left for it when it starts. The last tenth of a rise must last for a
+   minute.
 2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
 3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
-4. Busy jobs go when fewer have been enough for a minute: they get no new tasks, and finish what they have. Half a
-   minute is enough for those beyond a tenth, and for all where core-hours are preferred. Those that end soon go first,
-   and also where the others are a tenth too few for a moment: that much isn't asked for, either.
+4. Busy jobs go when fewer have been enough for half a minute: they get no new tasks, and finish what they have. Those
+   that end soon go first, and also where the others are a tenth too few for a moment: that much isn't asked for.
 5. A job whose walltime ends before a new one would start is no supply: its replacement is asked for now, and it hands
    over when that is there (:mod:`jobclusters.scaling.handover`).
 """
@@ -27,8 +25,8 @@ from jobclusters.spec.units import counted
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
-#: The share by which demand varies where work is steady, and the seconds for which a change of no more than that must
-#: last: a rise before more are asked for, a fall before busy jobs get no more tasks.
+#: The share by which demand varies where work is steady, and the seconds for which that much must have been needed
+#: before it is asked for. For half of them fewer jobs must have been enough before busy ones get no more tasks.
 NOISE, STEADY = 0.1, 60.0
 #: Seconds that a task is believed to take before one of its kind was seen (as in Dask). Where no job runs it is at
 #: least this share of the wait: learning it one wait later would be dear.
@@ -53,12 +51,8 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     need, worth, because = _need(jobs, snapshot, policy)
     # As jobs end, what there is says less of demand than what has been needed.
     sure = max(jobs.supply, policy.minimum, lowest(snapshot.needs, STEADY, now, need))
-    ask = worth
-    if worth <= (1 + NOISE) * sure:
-        ask = min(worth, sure)
-    elif policy.prefer == "core-hours":
-        ask = math.ceil(worth / (1 + NOISE))
-    because += f", not all of them needed for {STEADY:g} s yet" * (ask < worth)
+    ask = min(max(min(worth, sure), math.ceil(worth / (1 + NOISE))), policy.maximum)
+    because += f", not all of them needed for {STEADY:g} s yet" * (ask < min(worth, policy.maximum))
     if policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours:
         decision = _give_up(jobs, policy, need)
     elif ask > jobs.supply:
@@ -137,7 +131,7 @@ class _Jobs:
 
 
 def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, str]:
-    """Count the jobs that have something to do, which stay, and those that are worth asking for; and say why.
+    """Count the jobs that have something to do, which stay, and those worth asking for, if any number may be; say why.
 
     As in Dask's Adaptive there are enough threads to be done in the target duration, but no more than there are tasks.
     What the running jobs will have done before a new one could start asks for none; where core-hours are preferred,
@@ -150,7 +144,7 @@ def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, st
     holders, tasks = jobs.holders(policy), snapshot.tasks
     if not tasks:
         because = f"no work, but results need the memory of {holders}" if holders else "no work"
-        return limited(holders), limited(holders), because
+        return limited(holders), max(holders, policy.minimum), because
     guess = UNKNOWN if jobs.running else max(UNKNOWN * policy.threads, UNKNOWN_SHARE * snapshot.wait)
     seconds = snapshot.seconds + guess * snapshot.unknown
     comes = snapshot.rate * snapshot.wait * seconds / tasks
@@ -170,7 +164,7 @@ def _need(jobs: _Jobs, snapshot: Snapshot, policy: Policy) -> tuple[int, int, st
         because += f" in about {snapshot.wait:.3g} s"
     else:
         because += f" for {worth}"
-    return limited(max(useful, holders)), limited(max(worth, holders)), because
+    return limited(max(useful, holders)), max(worth, holders, policy.minimum), because
 
 
 def _give_up(jobs: _Jobs, policy: Policy, need: int) -> Decision:
@@ -212,9 +206,7 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
     stay = max(need, kept, jobs.holders(policy))
     enough = max(stay, needed(policy.idle))
-    half, whole = needed(STEADY / 2), needed(STEADY)
-    most = half if policy.prefer == "core-hours" else min(whole, math.ceil((1 + NOISE) * half))
-    steadily = STEADY if most == whole else STEADY / 2
+    most = needed(STEADY / 2)
     # What wouldn't be asked for isn't kept until its walltime ends.
     steady = max(stay, lowest(snapshot.needs, STEADY, now, need), math.ceil(most / (1 + NOISE)))
     # A job that runs and has no worker yet can't hold results: none goes in its favour.
@@ -228,7 +220,7 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     if not cancel and not retire and not drained:
         surplus = jobs.supply - need
         return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
-    lasted = patience if cancel else steadily if drained else policy.idle
+    lasted = patience if cancel else STEADY / 2 if drained else policy.idle
     return Decision(0, tuple(cancel), (*retire, *drained), need, f"{because}, for {lasted:.3g} s")
 
 

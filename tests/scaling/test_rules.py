@@ -129,15 +129,15 @@ TABLE = {
         replace(POLICY, maximum=30),
         Decision(5, need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 60 s yet"),
     ),
-    "a larger rise is asked for at once": (
+    "a larger rise is asked for at once, but for its last tenth": (
         seen(tasks=46, seconds=460.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
         replace(POLICY, maximum=30),
-        Decision(3, need=23, because="46 tasks, 460 s of work for 23"),
-    ),
-    "but for its last tenth where core-hours are preferred": (
-        seen(tasks=46, seconds=460.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
-        replace(CHEAP, maximum=30),
         Decision(1, need=23, because="46 tasks, 460 s of work for 23, not all of them needed for 60 s yet"),
+    ),
+    "there is none of one that is larger than the maximum": (
+        seen(tasks=200, seconds=2000.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
+        replace(POLICY, maximum=30),
+        Decision(10, need=30, because="200 tasks, 2e+03 s of work for 100"),
     ),
     "a job that ended is replaced at once": (
         seen(tasks=40, seconds=400.0, jobs=busy(*range(19)), needs=((0.0, 20),)),
@@ -191,29 +191,14 @@ TABLE = {
         Decision(because="no work; 3 more than that stay for now"),
     ),
     "a busy job stays": (
-        seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 50, 1))),
+        seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 25, 1))),
         POLICY,
         Decision(need=1, because="2 tasks, 1 s of work for 1; 1 more than that stay for now"),
     ),
-    "until fewer have been enough for a minute: then one finishes what it has, and goes": (
-        seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 70, 1))),
+    "until fewer have been enough for half a minute: then one finishes what it has, and goes": (
+        seen(tasks=2, seconds=1.0, jobs=busy(1, 2), needs=((0.0, 2), (NOW - 35, 1))),
         POLICY,
-        Decision(0, (), ("b2",), 1, "2 tasks, 1 s of work for 1, for 60 s"),
-    ),
-    "after half a minute those go that are more than a tenth too many": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(25)), needs=((0.0, 25), (NOW - 35, 20))),
-        replace(POLICY, maximum=30),
-        Decision(0, (), ("b24", "b23", "b22"), 20, "40 tasks, 400 s of work for 20, for 30 s"),
-    ),
-    "not before": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(25)), needs=((0.0, 25), (NOW - 25, 20))),
-        replace(POLICY, maximum=30),
-        Decision(need=20, because="40 tasks, 400 s of work for 20; 5 more than that stay for now"),
-    ),
-    "where core-hours are preferred all go after half a minute": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 21), (NOW - 35, 20))),
-        replace(CHEAP, maximum=30),
-        Decision(0, (), ("b20",), 20, "40 tasks, 400 s of work for 20, for 30 s"),
+        Decision(0, (), ("b2",), 1, "2 tasks, 1 s of work for 1, for 30 s"),
     ),
     "a rise that nothing is asked for keeps no job that ends soon": (
         seen(
@@ -221,10 +206,10 @@ TABLE = {
             seconds=400.0,
             jobs=[*busy(*range(20)), *busy(20, handover_at=NOW + 50)],
             wait=60.0,
-            needs=((0.0, 20), (NOW - 50, 22), (NOW - 40, 20)),
+            needs=((0.0, 20), (NOW - 25, 22), (NOW - 15, 20)),
         ),
         replace(POLICY, maximum=30),
-        Decision(0, (), ("b20",), 20, "40 tasks, 400 s of work for 20, for 60 s"),
+        Decision(0, (), ("b20",), 20, "40 tasks, 400 s of work for 20, for 30 s"),
     ),
     "unless it has lasted for a minute": (
         seen(
@@ -232,13 +217,13 @@ TABLE = {
             seconds=420.0,
             jobs=[*busy(*range(21)), *busy(21, handover_at=NOW + 50)],
             wait=60.0,
-            needs=((0.0, 22), (NOW - 40, 21)),
+            needs=((0.0, 22), (NOW - 20, 21)),
         ),
         replace(POLICY, maximum=30),
-        Decision(0, (), ("b21",), 21, "42 tasks, 420 s of work for 21, for 60 s"),
+        Decision(0, (), ("b21",), 21, "42 tasks, 420 s of work for 21, for 30 s"),
     ),
     "one that lasts stays": (
-        seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 20), (NOW - 50, 22), (NOW - 40, 20))),
+        seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 20), (NOW - 25, 22), (NOW - 15, 20))),
         replace(POLICY, maximum=30),
         Decision(need=20, because="40 tasks, 400 s of work for 20; 1 more than that stay for now"),
     ),
@@ -248,10 +233,10 @@ TABLE = {
             seconds=400.0,
             jobs=[*busy(1, 2), *busy(3, handover_at=NOW + 50)],
             wait=60.0,
-            needs=((0.0, 3), (NOW - 70, 2)),
+            needs=((0.0, 3), (NOW - 35, 2)),
         ),
         POLICY,
-        Decision(0, (), ("b3",), 2, "4 tasks, 400 s of work for 2, for 60 s"),
+        Decision(0, (), ("b3",), 2, "4 tasks, 400 s of work for 2, for 30 s"),
     ),
     "but not while their replacements are awaited": (
         seen(
