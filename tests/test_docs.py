@@ -359,7 +359,8 @@ def test_the_pages_that_messages_name_are_there():
 def test_the_worked_example_of_scaling_is_what_the_rules_give(running, more, words):
     assert words in PAGES["scaling.md"]
     jobs = [JobSnapshot(str(number), number, JobState.RUNNING, busy=True) for number in range(running)]
-    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=Census.of(jobs))
+    # a minute ago, too
+    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=Census.of(jobs), needs=((-100.0, 60),))
     assert decide(snapshot, Policy(threads=8, cores=8, memory=10**9), 0.0).submit == more
 
 

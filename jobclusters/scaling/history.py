@@ -12,10 +12,9 @@ from statistics import median
 #: In the order of time.
 Needs = Sequence[tuple[float, int]]
 
-#: Changes, and seconds, that are remembered.
-CHANGES = 200
-
+#: Seconds that are remembered, and changes: one for each of them. A window that isn't known in whole lets no job go.
 REMEMBERED = 3600.0
+CHANGES = 3600
 
 
 def remember(needs: list[tuple[float, int]], now: float, need: int) -> None:

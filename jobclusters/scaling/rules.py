@@ -2,8 +2,8 @@
 
 The rules, in the order in which they matter; docs/scaling.md explains them with pictures, and says what each is worth:
 
-1. A job is worth asking for if there will be work left for it when it starts. The last tenth of a rise must last for a
-   minute.
+1. A job is worth asking for if there will be work left for it when it starts. The last tenth must have been worth it
+   for a minute.
 2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
 3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
 4. Busy jobs go when fewer have been enough for half a minute: they get no new tasks, and finish what they have. Those
@@ -52,15 +52,15 @@ def decide(snapshot: Snapshot, policy: Policy, now: float) -> Decision:
     # As jobs end, what there is says less of demand than what has been needed.
     sure = max(jobs.supply, policy.minimum, lowest(snapshot.needs, STEADY, now, need))
     ask = min(max(min(worth, sure), math.ceil(worth / (1 + NOISE))), policy.maximum)
-    because += f", not all of them needed for {STEADY:g} s yet" * (ask < min(worth, policy.maximum))
+    not_yet = f", not all of them needed for {STEADY:g} s yet" * (ask < min(worth, policy.maximum))
     if policy.max_core_hours is not None and snapshot.core_hours >= policy.max_core_hours:
         decision = _give_up(jobs, policy, need)
     elif ask > jobs.supply:
-        decision = _grow(jobs, snapshot, policy, ask - jobs.supply, need, because)
+        decision = _grow(jobs, snapshot, policy, ask - jobs.supply, need, because + not_yet)
     elif need < len(snapshot.jobs):
         decision = _shrink(jobs, snapshot, policy, now, need, because)
     else:
-        decision = Decision(need=need, because=because)
+        decision = Decision(need=need, because=because + not_yet)
     if not jobs.due:
         return decision
     going = {*decision.cancel, *decision.retire}
@@ -206,9 +206,10 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     kept = min(1, needed(min(hold, 1.5 * pause(snapshot.needs, hold))))
     stay = max(need, kept, jobs.holders(policy))
     enough = max(stay, needed(policy.idle))
-    most = needed(STEADY / 2)
+    settled = max(STEADY / 2, policy.idle)  # else busy jobs would go in favour of idle ones that stay
+    most = needed(settled)
     # What wouldn't be asked for isn't kept until its walltime ends.
-    steady = max(stay, lowest(snapshot.needs, STEADY, now, need), math.ceil(most / (1 + NOISE)))
+    steady = max(stay, math.ceil(most / (1 + NOISE)))
     # A job that runs and has no worker yet can't hold results: none goes in its favour.
     (idle, idle_ending), (busy, busy_ending) = jobs.split(jobs.census.idle), jobs.split(jobs.census.busy)
     lasting = len(idle) + len(busy)
@@ -220,7 +221,7 @@ def _shrink(jobs: _Jobs, snapshot: Snapshot, policy: Policy, now: float, need: i
     if not cancel and not retire and not drained:
         surplus = jobs.supply - need
         return Decision(need=need, because=because + f"; {surplus} more than that stay for now" * (surplus > 0))
-    lasted = patience if cancel else STEADY / 2 if drained else policy.idle
+    lasted = patience if cancel else settled if drained else policy.idle
     return Decision(0, tuple(cancel), (*retire, *drained), need, f"{because}, for {lasted:.3g} s")
 
 

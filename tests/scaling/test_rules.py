@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobclusters.scaling.history import remember
 from jobclusters.scaling.model import Census, Decision, JobSnapshot, Policy, Snapshot
 from jobclusters.scaling.policy import PREFER
 from jobclusters.scaling.rules import STEADY, decide, victims
@@ -129,12 +130,12 @@ TABLE = {
         replace(POLICY, maximum=30),
         Decision(5, need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 60 s yet"),
     ),
-    "a larger rise is asked for at once, but for its last tenth": (
+    "a larger rise is asked for at once, but for the last tenth of all jobs": (
         seen(tasks=46, seconds=460.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
         replace(POLICY, maximum=30),
         Decision(1, need=23, because="46 tasks, 460 s of work for 23, not all of them needed for 60 s yet"),
     ),
-    "there is none of one that is larger than the maximum": (
+    "and at once where there is work for many more than the maximum": (
         seen(tasks=200, seconds=2000.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
         replace(POLICY, maximum=30),
         Decision(10, need=30, because="200 tasks, 2e+03 s of work for 100"),
@@ -211,21 +212,15 @@ TABLE = {
         replace(POLICY, maximum=30),
         Decision(0, (), ("b20",), 20, "40 tasks, 400 s of work for 20, for 30 s"),
     ),
-    "unless it has lasted for a minute": (
-        seen(
-            tasks=42,
-            seconds=420.0,
-            jobs=[*busy(*range(21)), *busy(21, handover_at=NOW + 50)],
-            wait=60.0,
-            needs=((0.0, 22), (NOW - 20, 21)),
-        ),
-        replace(POLICY, maximum=30),
-        Decision(0, (), ("b21",), 21, "42 tasks, 420 s of work for 21, for 30 s"),
-    ),
     "one that lasts stays": (
         seen(tasks=40, seconds=400.0, jobs=busy(*range(21)), needs=((0.0, 20), (NOW - 25, 22), (NOW - 15, 20))),
         replace(POLICY, maximum=30),
         Decision(need=20, because="40 tasks, 400 s of work for 20; 1 more than that stay for now"),
+    ),
+    "no busy job goes in favour of idle ones that stay": (
+        seen(tasks=2, seconds=1.0, jobs=[*busy(1), *idle(*range(2, 11))], needs=((0.0, 10), (NOW - 35, 1))),
+        replace(POLICY, idle=600.0),
+        Decision(need=1, because="2 tasks, 1 s of work for 1; 9 more than that stay for now"),
     ),
     "of too many busy jobs those go that end first": (
         seen(
@@ -513,3 +508,16 @@ def test_no_job_goes_before_the_one_that_takes_its_place_has_a_worker(ends):
     assert decide(replace(snapshot, jobs=Census.of((*old, starting))), POLICY, NOW).retire == ()
     gone = decide(replace(snapshot, jobs=Census.of((*old, *arrived))), POLICY, NOW).retire
     assert gone == (("i2",) if ends is None else ("i1",))
+
+
+@pytest.mark.parametrize(("interval", "wait"), [(1.0, 600.0), (0.1, 10.0)])
+def test_demand_that_changes_at_each_look_is_known_for_long_enough(interval, wait):
+    """Else the last tenth is never asked for, and no job that waits in a slow queue is ever given up."""
+    needs = []
+    for number in range(int(700 / interval)):
+        remember(needs, number * interval, 20 + number % 2)
+    policy = replace(POLICY, maximum=200)
+    few, many = busy(*range(18)), pending(*range(100))
+    work = {"tasks": 40, "seconds": 1e5, "wait": wait, "needs": tuple(needs)}
+    assert decide(seen(jobs=few, **work), policy, 700.0).submit == 2
+    assert len(decide(seen(jobs=many, **work), policy, 700.0).cancel) == 100 - 21
