@@ -2,12 +2,12 @@
 
 The rules, in the order in which they matter; docs/scaling.md explains them with pictures, and says what each is worth:
 
-1. A job is worth asking for if there will be work left for it when it starts. The last tenth must have been worth it
+1. A job is worth asking for if there will be work left for it when it starts. The last eighth must have been worth it
    for a minute.
 2. Pending jobs are supply, too. They are given up, the youngest first, once demand has stayed low for a while.
 3. Idle jobs go when fewer have been enough for two seconds, and the others can hold the results.
 4. Busy jobs go when fewer have been enough for half a minute: they get no new tasks, and finish what they have. Those
-   that end soon go first, and also where the others are a tenth too few for a moment: that much isn't asked for.
+   that end soon go first, and also where the others are an eighth too few for a moment: that much isn't asked for.
 5. A job whose walltime ends before a new one would start is no supply: its replacement is asked for now, and it hands
    over when that is there (:mod:`jobclusters.scaling.handover`).
 """
@@ -25,9 +25,10 @@ from jobclusters.spec.units import counted
 
 #: The share of workers' memory that results may fill before more jobs are needed (as in Dask's Adaptive).
 FULL = 0.6
-#: The share by which demand varies where work is steady, and the seconds for which that much must have been needed
-#: before it is asked for. For half of them fewer jobs must have been enough before busy ones get no more tasks.
-NOISE, STEADY = 0.1, 60.0
+#: The share by which demand varies where work is steady, and the seconds for which that much, an eighth of the whole,
+#: must have been needed before it is asked for. For half of them fewer jobs must have been enough before busy ones get
+#: no more tasks.
+NOISE, STEADY = 0.15, 60.0
 #: Seconds that a task is believed to take before one of its kind was seen (as in Dask). Where no job runs it is at
 #: least this share of the wait: learning it one wait later would be dear.
 UNKNOWN, UNKNOWN_SHARE = 0.5, 0.1

@@ -115,7 +115,7 @@ TABLE = {
         POLICY,
         Decision(2, need=5, because="100 tasks, 45 s of work for 5"),
     ),
-    "a tenth more than there are isn't asked for at once": (
+    "a few more than there are aren't asked for at once": (
         seen(tasks=44, seconds=440.0, jobs=busy(*range(20)), needs=((0.0, 20), (NOW - 55, 22))),
         replace(POLICY, maximum=30),
         Decision(need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 60 s yet"),
@@ -130,10 +130,10 @@ TABLE = {
         replace(POLICY, maximum=30),
         Decision(5, need=22, because="44 tasks, 440 s of work for 22, not all of them needed for 60 s yet"),
     ),
-    "a larger rise is asked for at once, but for the last tenth of all jobs": (
-        seen(tasks=46, seconds=460.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
+    "a larger rise is asked for at once, but for the last eighth of all jobs": (
+        seen(tasks=48, seconds=480.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
         replace(POLICY, maximum=30),
-        Decision(1, need=23, because="46 tasks, 460 s of work for 23, not all of them needed for 60 s yet"),
+        Decision(1, need=24, because="48 tasks, 480 s of work for 24, not all of them needed for 60 s yet"),
     ),
     "and at once where there is work for many more than the maximum": (
         seen(tasks=200, seconds=2000.0, jobs=busy(*range(20)), needs=((0.0, 20),)),
@@ -258,7 +258,7 @@ TABLE = {
         ),
     ),
     "but no longer than they have waited": (
-        seen(tasks=40, seconds=400.0, jobs=pending(1, 2, asked_at=NOW - 75), wait=100.0),
+        seen(tasks=40, seconds=400.0, jobs=pending(1, 2, asked_at=NOW - 75), wait=100.0, needs=ALWAYS[10]),
         CHEAP,
         Decision(
             8,
@@ -322,7 +322,9 @@ TABLE = {
         Decision(0, ("p2", "p1"), ("i3",), 0, "no work, for 2 s"),
     ),
     "steady work keeps jobs for what comes": (
-        seen(tasks=20, seconds=200.0, rate=2.0, jobs=busy(*range(10), handover_at=NOW + 30), wait=60.0),
+        seen(
+            tasks=20, seconds=200.0, rate=2.0, jobs=busy(*range(10), handover_at=NOW + 30), wait=60.0, needs=ALWAYS[10]
+        ),
         replace(POLICY, maximum=20),
         Decision(
             10,
@@ -351,7 +353,12 @@ TABLE = {
         Decision(need=2, because="20 tasks, 100 s of work for 10"),
     ),
     "also while others are asked for": (
-        seen(tasks=20, seconds=100.0, jobs=[*busy(1, handover_at=NOW - 20, leaves_at=NOW + 10), *busy(2)]),
+        seen(
+            tasks=20,
+            seconds=100.0,
+            jobs=[*busy(1, handover_at=NOW - 20, leaves_at=NOW + 10), *busy(2)],
+            needs=ALWAYS[10],
+        ),
         POLICY,
         Decision(
             9, retire=("b1",), need=10, because="20 tasks, 100 s of work for 10; 1 hand over, as their walltime ends"
@@ -512,7 +519,7 @@ def test_no_job_goes_before_the_one_that_takes_its_place_has_a_worker(ends):
 
 @pytest.mark.parametrize(("interval", "wait"), [(1.0, 600.0), (0.1, 10.0)])
 def test_demand_that_changes_at_each_look_is_known_for_long_enough(interval, wait):
-    """Else the last tenth is never asked for, and no job that waits in a slow queue is ever given up."""
+    """Else the last eighth is never asked for, and no job that waits in a slow queue is ever given up."""
     needs = []
     for number in range(int(700 / interval)):
         remember(needs, number * interval, 20 + number % 2)

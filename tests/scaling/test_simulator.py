@@ -338,7 +338,7 @@ def test_where_jobs_fail_no_time_and_few_core_hours_are_lost_on_average():
     theirs = [simulate(trace, Adaptive(trace.scaling)) for trace in several]
     least = sum(bounds.core_seconds(trace) + bounds.failures(trace) for trace in several)
     assert sum(each.makespan for each in ours) < 1.0025 * sum(each.makespan for each in theirs)
-    assert sum(each.core_seconds for each in ours) < 1.055 * least
+    assert sum(each.core_seconds for each in ours) < 1.05 * least
     assert sum(each.core_seconds for each in least_spent) < 1.05 * least
 
 
@@ -349,11 +349,12 @@ def test_the_bound_holds(name, compared):
         check_bounds(each.trace, result)
 
 
-@pytest.mark.parametrize("name", STEADY)
+@pytest.mark.parametrize("name", [*STEADY, "a day"])
 def test_steady_work_is_close_to_the_bound(name, compared):
+    """What one run with failures costs is a matter of chance: on average it is less, see above."""
     each = compared(name)
     assert each.ours.makespan < 1.1 * each.makespan
-    assert each.ours.core_seconds < 1.055 * each.least
+    assert each.ours.core_seconds < (1.06 if name == "failures" else 1.05) * each.least
 
 
 @pytest.mark.parametrize("name", [*STEADY, "a day"])
