@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def notebook(*cells):
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return json.dumps({"cells": code, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def said_by(runtime):
+    """Read what a Jupyter server says of itself; None while it hasn't, or is about to."""
+    for path in runtime.glob("jpserver-*.json"):
+        with suppress(ValueError):
+            return json.loads(path.read_text())
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +77,9 @@ def jupyter(tmp_path_factory):
             [sys.executable, "-m", "jupyterlab", *options], cwd=work, env=environment, stdout=log, stderr=log
         )
     try:
-        files = until(
-            lambda: server.poll() is not None or list((home / "runtime").glob("jpserver-*.json")), "JupyterLab's start"
-        )
+        told = until(lambda: server.poll() is not None or said_by(home / "runtime"), "JupyterLab's start")
         assert server.poll() is None, (tmp_path / "jupyter.log").read_text()
-        yield json.loads(files[0].read_text())["url"], work
+        yield told["url"], work
     finally:
         server.send_signal(signal.SIGTERM)
         try:

@@ -76,8 +76,10 @@ def test_three_bursts_in_a_slow_queue_are_one_submission(cluster, client, queue)
 
 def test_results_that_nobody_else_can_hold_keep_the_last_job(cluster, client):
     cluster.adapt(maximum_jobs=2, **QUICK)
-    futures = client.map(lambda i: (time.sleep(0.1), bytes(1000))[1], range(40), pure=False)
-    client.wait_for_workers(2)
+    event = Event()
+    futures = client.map(lambda _: (event.wait(), bytes(1000))[1], range(40), pure=False)
+    client.wait_for_workers(2, timeout=PATIENCE)  # one that came when the work is done would be let go at once
+    event.set()
     wait(futures, timeout=PATIENCE)
     until(lambda: "results need the memory of 1" in cluster.history[-1].decision.because)
     until(lambda: len(cluster.scheduler.workers) == 1)

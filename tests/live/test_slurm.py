@@ -29,6 +29,7 @@ def test_a_site_names_the_gpu_type(make):
 def test_the_call_of_the_slides(shared, look):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", r"\s*Port \d+ is already in use")  # another test takes it at the same moment
         cluster = SLURMCluster(
             queue="normal", cores=24, memory="128GB", walltime="02:00:00", job_extra=["--constraint=haswell"]
         )
