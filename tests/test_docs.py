@@ -354,13 +354,19 @@ def test_the_pages_that_messages_name_are_there():
 
 
 @pytest.mark.parametrize(
-    ("running", "more", "words"), [(0, 60, "**60 jobs**"), (10, 0, "**0 new"), (2, 34, "34 of them new")]
+    ("running", "needed", "more", "words"),
+    [
+        (0, 60, 60, "**60 jobs**"),
+        (10, 60, 0, "**0 new"),
+        (2, 60, 34, "34 of them new"),
+        (0, 0, 53, "with 60 of them, 53 are submitted at once"),
+    ],
 )
-def test_the_worked_example_of_scaling_is_what_the_rules_give(running, more, words):
+def test_the_worked_example_of_scaling_is_what_the_rules_give(running, needed, more, words):
     assert words in PAGES["scaling.md"]
     jobs = [JobSnapshot(str(number), number, JobState.RUNNING, busy=True) for number in range(running)]
-    # a minute ago, too
-    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=Census.of(jobs), needs=((-100.0, 60),))
+    for_a_minute = ((-100.0, needed),)
+    snapshot = Snapshot(tasks=1200, seconds=2400.0, wait=60.0, jobs=Census.of(jobs), needs=for_a_minute)
     assert decide(snapshot, Policy(threads=8, cores=8, memory=10**9), 0.0).submit == more
 
 

@@ -244,7 +244,7 @@ class JobCluster(ClusterBase, JobQueueCluster):  # type: ignore[misc]
             ``"time"``, or ``"core-hours"``: all jobs go as soon as there is no work for them, pending ones included.
         patience, idle
             For how long fewer jobs must have been enough before a pending job is given up, where time is preferred; and
-            before idle jobs go.
+            before idle jobs go. Busy ones get no more tasks after half a minute, or ``idle`` if that is longer.
         Adaptive
             A class of your own, which then gets all arguments.
 

@@ -213,7 +213,8 @@ class Policy:
     patience
         Seconds for which demand must stay low before a pending job is given up, where time is preferred.
     idle
-        Seconds for which fewer jobs must have been enough before idle ones go.
+        Seconds for which fewer jobs must have been enough before idle ones go; busy ones too, but not before half a
+        minute.
     max_pending
         Jobs that may wait at once; None for no limit.
     max_core_hours
